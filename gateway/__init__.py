@@ -1,0 +1,1 @@
+"""Homeport, the agent gateway you own. Read docs/architecture.md first, then engine.py."""

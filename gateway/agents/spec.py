@@ -1,0 +1,46 @@
+"""An agent document, parsed and defaulted. Values only; `document.py` reads them from YAML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Effect = Literal["read", "write", "external", "destructive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolGrant:
+    """Leave for one tool, named `server.tool`; `server.*` is every tool of that server.
+
+    `effect` and `idempotent` override what the server's annotations say (None: believe them). `args` is a
+    JSON Schema laid over the tool's own, which it may only narrow. `per_run` is the most calls one run may make.
+    """
+
+    tool: str
+    effect: Effect | None = None
+    idempotent: bool | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
+    per_run: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSpec:
+    """One agent. `digest` identifies its content (agent_document: sha256 of canonical JSON, names left out).
+
+    `params` are sampling options in the vocabulary of `ports.ModelCall.options`. `deadline` is in seconds and
+    spans a whole run; `max_tokens` is the most output tokens of a run. An empty digest means an agent made up
+    for a raw model.
+    """
+
+    name: str
+    model: str
+    instructions: str = ""
+    description: str = ""
+    fallbacks: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[ToolGrant, ...] = ()
+    memory: str = "everything"
+    max_steps: int = 12
+    max_tokens: int | None = None
+    deadline: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""

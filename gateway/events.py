@@ -1,0 +1,130 @@
+"""What a run says while it happens: the one stream every API dialect renders.
+
+Contract: `RunStarted` first; then for each item an optional `ItemStarted`, its deltas and `ItemDone`; after
+each model call one `StepDone`; then exactly one ending (`RunPaused`, `RunCompleted`, `RunFailed`,
+`RunCancelled`). After `RunStarted` a failure is an event, never an exception.
+
+An item that was started is always done before the ending of a completed or paused run. A failed run may
+leave started items open; a reader closes them as incomplete. Deltas joined equal the finished item.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.errors import GatewayError
+from gateway.items import Item, ToolCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one model call or of a whole run. `input_tokens` includes cached ones, `output_tokens` reasoning."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStarted:
+    """The item as far as it is known: a message without content, a call without arguments."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalDelta:
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentsDelta:
+    """A piece of a tool call's arguments; `item_id` is the `ToolCall.id`."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDone:
+    item: Item
+
+
+Finish = Literal["stop", "tool_calls", "length", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """One model call came to its proper end. `model` is the one that answered (a fallback may have).
+
+    `usage` is None when the provider reported none.
+    """
+
+    model: str
+    finish: Finish
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """Somebody else has to act: the client runs its own tools, a person approves."""
+
+    client_calls: tuple[ToolCall, ...] = ()
+    asked_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCompleted:
+    """`max_steps`: the agent's step limit ended the run before the model was done."""
+
+    reason: Literal["stop", "length", "content_filter", "max_steps"]
+    usage: Usage = Usage()
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    error: GatewayError
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelled:
+    usage: Usage = Usage()
+
+
+Ending = RunPaused | RunCompleted | RunFailed | RunCancelled
+Delta = TextDelta | RefusalDelta | ReasoningDelta | ArgumentsDelta
+ModelEvent = ItemStarted | Delta | ItemDone | StepDone
+"""The part of the vocabulary a provider may use."""
+Event = RunStarted | ModelEvent | Ending

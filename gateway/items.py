@@ -1,0 +1,165 @@
+"""What a conversation is made of.
+
+Items are plain frozen values. They say what was said and done, never who is listening: nothing here
+knows about HTTP, a database or an API dialect. `dump`/`load` are the one serialization, used by every
+store; wire shapes live in gateway/apis and gateway/providers.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+
+def new_id(prefix: str) -> str:
+    """A fresh opaque id such as `msg_3f…`: the prefix, an underscore and 128 random bits in hex."""
+    return f"{prefix}_{secrets.token_hex(16)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """`annotations` are citations in the shape the model or a tool gave them, kept as they came."""
+
+    text: str
+    annotations: tuple[dict[str, Any], ...] = ()
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """`url` is an http(s) or data: URL; `detail` is OpenAI's low | high | auto."""
+
+    url: str
+    detail: str = "auto"
+    kind: Literal["image"] = "image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A document given inline (`data`: a data: URL) or by reference (`url`, `file_id`)."""
+
+    name: str = ""
+    data: str = ""
+    url: str = ""
+    file_id: str = ""
+    kind: Literal["file"] = "file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The model declined, in its own words."""
+
+    text: str
+    kind: Literal["refusal"] = "refusal"
+
+
+Part = Text | Image | File | Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """`complete` is False when the model was cut off (token limit, content filter, a broken stream)."""
+
+    id: str
+    role: Literal["system", "developer", "user", "assistant"]
+    content: tuple[Part, ...]
+    complete: bool = True
+    kind: Literal["message"] = "message"
+
+    @property
+    def text(self) -> str:
+        """All text parts joined; refusals, images and files are not text."""
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasoning:
+    """What the model thought. `state` is the provider's own opaque proof of it (a signature, encrypted
+    content, a thought signature), to be handed back to the same provider unchanged and never shown."""
+
+    id: str
+    text: str = ""
+    summary: str = ""
+    state: dict[str, Any] = field(default_factory=dict)
+    kind: Literal["reasoning"] = "reasoning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """The model asks for a tool.
+
+    `name` is the name the model was offered. `server` and `tool` say where the gateway sends it; both are
+    empty for a function the client runs itself. `arguments` is the model's text, valid JSON or not.
+    `state` is opaque provider data to hand back (Gemini's thought signature).
+    """
+
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    server: str = ""
+    tool: str = ""
+    state: dict[str, Any] = field(default_factory=dict)
+    kind: Literal["tool_call"] = "tool_call"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """The answer to the call with this `call_id`, from a tool server or from the client."""
+
+    id: str
+    call_id: str
+    content: tuple[Part, ...]
+    is_error: bool = False
+    kind: Literal["tool_result"] = "tool_result"
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A person's answer to a call a rule asked about."""
+
+    id: str
+    call_id: str
+    approved: bool
+    reason: str = ""
+    kind: Literal["approval"] = "approval"
+
+
+Item = Message | Reasoning | ToolCall | ToolResult | Approval
+
+_item: TypeAdapter[Item] = TypeAdapter(Item)
+
+
+def dump(item: Item) -> bytes:
+    """One item as JSON bytes."""
+    return _item.dump_json(item, exclude_defaults=False)
+
+
+def load(body: bytes | str) -> Item:
+    """The item that `dump` wrote."""
+    return _item.validate_json(body)
+
+
+def pending_calls(history: Sequence[Item]) -> list[ToolCall]:
+    """Tool calls that have no result yet.
+
+    This is the only record of a paused, interrupted or crashed run: a history that ends in unanswered
+    calls is a run waiting to go on.
+    """
+    answered = {item.call_id for item in history if isinstance(item, ToolResult)}
+    return [item for item in history if isinstance(item, ToolCall) and item.call_id not in answered]
+
+
+def approval_of(call: ToolCall, history: Sequence[Item]) -> bool | None:
+    """What the user said about this call; None if nothing yet. Talking on without an answer is a no."""
+    later = history[history.index(call) + 1 :]
+    answers = [item.approved for item in later if isinstance(item, Approval) and item.call_id == call.call_id]
+    if answers:
+        return answers[-1]
+    return False if any(isinstance(item, Message) and item.role == "user" for item in later) else None

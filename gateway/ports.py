@@ -1,0 +1,236 @@
+"""The five seams. The engine knows these and nothing behind them.
+
+Provider  where tokens come from          gateway/providers
+Toolbox   where tool calls go             gateway/tools
+Rule      what is allowed                 gateway/rules
+Memory    what the model gets to see      gateway/memory
+Store     what survives the process       gateway/stores
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, Self
+
+from gateway.agents.spec import AgentSpec
+from gateway.errors import GatewayError
+from gateway.events import ModelEvent, Usage
+from gateway.items import Item, ToolCall, ToolResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """A tool as the model is offered it.
+
+    `name` fits every provider (`^[A-Za-z0-9_-]{1,64}$`). `server`/`tool` are empty for the client's own
+    functions. `strict` is the client's wish for strict schema adherence; None where it said nothing.
+    `read_only`, `destructive`, `idempotent`, `open_world` are MCP's annotations with MCP's defaults,
+    already overridden by what the agent document says.
+    """
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    server: str = ""
+    tool: str = ""
+    strict: bool | None = None
+    read_only: bool = False
+    destructive: bool = True
+    idempotent: bool = False
+    open_world: bool = True
+    per_run: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One exchange: what was asked, of whom, and after what. Free of any wire format.
+
+    `parent` is the turn this one continues; turns form a tree. A conversation is a name for the newest
+    turn of one branch. `instructions` are the client's for this turn only, beside the agent's.
+    `options` overrides the agent's `params`. `wire` is the dialect's own memory of the request, stored and
+    given back unread. `owner` is the id of the API key that asked.
+    """
+
+    id: str
+    agent: AgentSpec
+    input: Sequence[Item]
+    parent: str | None = None
+    conversation: str | None = None
+    instructions: str = ""
+    client_tools: Sequence[ToolSpec] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    stored: bool = True
+    wire: Mapping[str, Any] = field(default_factory=dict)
+    owner: str = ""
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One request to a model.
+
+    `models` is tried in order: the primary, then the fallbacks; an entry is a LiteLLM model id such as
+    `openai/gpt-4o-mini`. `items` is what the model sees, system message included.
+
+    `options` may hold: temperature, top_p, max_output_tokens, stop, seed, presence_penalty,
+    frequency_penalty, tool_choice ("none" | "auto" | "required" | {"name": ...}), parallel_tool_calls,
+    response_format ({"type": "text" | "json_object" | "json_schema", "name", "schema", "strict"}),
+    reasoning_effort, verbosity, logprobs, top_logprobs, user. Nothing else is ever sent to a vendor.
+    """
+
+    models: Sequence[str]
+    items: Sequence[Item]
+    tools: Sequence[ToolSpec] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Provider(Protocol):
+    """Where tokens come from.
+
+    Yields each item in the order `ItemStarted`, deltas, `ItemDone`, and last exactly one `StepDone`. Raises
+    `ProviderError` children and nothing else; a stream that ends without a finish reason is such an error.
+    Retries and fallbacks happen inside, and only before the first event. Closing the iterator aborts the
+    upstream request.
+    """
+
+    def stream(self, call: ModelCall) -> AsyncIterator[ModelEvent]: ...
+
+
+class Toolbox(Protocol):
+    """Where tool calls go. A tool that fails is a result with `is_error`, never an exception."""
+
+    async def specs(self, agent: AgentSpec) -> Sequence[ToolSpec]:
+        """What this agent is offered: what its document lists of the servers that are up. Cheap when nothing changed."""
+        ...
+
+    async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any]) -> ToolResult:
+        """Run one call whose arguments were already checked against the schema."""
+        ...
+
+
+class Memory(Protocol):
+    """Chooses; never writes."""
+
+    async def view(self, turn: Turn, history: Sequence[Item]) -> Sequence[Item]: ...
+
+
+Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled", "paused"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnd:
+    """How a turn ended, as the store keeps it. `reason` is RunCompleted's; `error` is set for `failed`."""
+
+    status: Status
+    reason: str = ""
+    model: str = ""
+    usage: Usage = Usage()
+    error: GatewayError | None = None
+    ended_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTurn:
+    """A turn read back. `turn.agent` is the revision it ran on; `output` is what the run added, oldest first.
+
+    `intents` are the call_ids of tool calls that were begun: one without a result has an unknown outcome.
+    """
+
+    turn: Turn
+    end: TurnEnd | None
+    output: Sequence[Item]
+    intents: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A name for the newest turn of one branch. `created_at` is Unix seconds."""
+
+    id: str
+    created_at: float
+    metadata: Mapping[str, str]
+    newest: str | None = None
+    owner: str = ""
+
+
+class Store(Protocol):
+    """What survives. Every write is durable when the call returns, or raises and wrote nothing.
+
+    Raises `StorageFull` when the disk is full or the database cannot be written.
+    """
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def begin(self, turn: Turn) -> None:
+        """Save the turn and its input, status in_progress. Raises `ConversationLocked` unless `turn.parent` is
+        its conversation's newest turn, and `NotFound` for an unknown parent or conversation."""
+        ...
+
+    async def append(self, turn_id: str, *items: Item) -> None:
+        """Add output items, all or none."""
+        ...
+
+    async def intend(self, turn_id: str, *call_ids: str) -> None:
+        """Note, before a tool is called, that it is about to be."""
+        ...
+
+    async def end(self, turn_id: str, end: TurnEnd, *items: Item) -> None:
+        """Add the last items and the ending in one transaction."""
+        ...
+
+    async def history(self, turn_id: str) -> list[Item]:
+        """Everything up to and including this turn, oldest first: for each turn its input, then its output."""
+        ...
+
+    async def get(self, turn_id: str) -> StoredTurn:
+        """Raises `NotFound`."""
+        ...
+
+    async def delete(self, turn_id: str) -> None:
+        """The turn can no longer be read or continued; turns that already continue it keep their history."""
+        ...
+
+    async def unfinished(self) -> list[StoredTurn]:
+        """Turns without an end, oldest first: what a crash left behind."""
+        ...
+
+    async def create_conversation(self, conversation: Conversation) -> None: ...
+
+    async def conversation(self, id: str) -> Conversation:
+        """Raises `NotFound`."""
+        ...
+
+    async def update_conversation(self, id: str, metadata: Mapping[str, str]) -> Conversation: ...
+
+    async def delete_conversation(self, id: str) -> None:
+        """The name goes; the turns under it stay readable by their own ids."""
+        ...
+
+    async def conversation_items(
+        self, id: str, *, after: str | None, limit: int, newest_first: bool
+    ) -> tuple[list[Item], bool]:
+        """A page of at most `limit` items after the item `after`, and whether more follow."""
+        ...
+
+    async def conversation_item(self, id: str, item_id: str) -> Item: ...
+
+    async def delete_conversation_item(self, id: str, item_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    action: Literal["allow", "ask", "deny"] = "allow"
+    reason: str = ""
+
+
+class Rule:
+    """What is allowed. Override what you care about; the rest allows. Deny beats ask beats allow."""
+
+    async def check_input(self, turn: Turn) -> Verdict:
+        return Verdict()
+
+    async def check_call(self, turn: Turn, spec: ToolSpec, call: ToolCall, history: Sequence[Item]) -> Verdict:
+        return Verdict()
+
+    async def filter_result(self, turn: Turn, spec: ToolSpec, call: ToolCall, result: ToolResult) -> ToolResult:
+        return result

@@ -64,6 +64,18 @@ class ConversationLocked(GatewayError):
     status, type, code = 400, "invalid_request_error", "conversation_locked"
 
 
+class BadArguments(GatewayError):
+    """The arguments of a tool call are not valid. The message is for the model, which may try again."""
+
+    status, type, code = 400, "invalid_request_error", "invalid_tool_arguments"
+
+
+class RunInterrupted(GatewayError):
+    """The run took longer than its deadline."""
+
+    status, type, code = 504, "server_error", "deadline_exceeded"
+
+
 class StorageFull(GatewayError):
     """The gateway cannot write to its database, so nothing was accepted. Free disk space and try again."""
 

@@ -78,6 +78,13 @@ class ItemDone:
     item: Item
 
 
+@dataclass(frozen=True, slots=True)
+class CallsStarted:
+    """The gateway is about to run these tool calls. Whoever records the run notes the intent before it goes on."""
+
+    calls: tuple[ToolCall, ...]
+
+
 Finish = Literal["stop", "tool_calls", "length", "content_filter"]
 
 
@@ -127,4 +134,4 @@ Ending = RunPaused | RunCompleted | RunFailed | RunCancelled
 Delta = TextDelta | RefusalDelta | ReasoningDelta | ArgumentsDelta
 ModelEvent = ItemStarted | Delta | ItemDone | StepDone
 """The part of the vocabulary a provider may use."""
-Event = RunStarted | ModelEvent | Ending
+Event = RunStarted | ModelEvent | CallsStarted | Ending

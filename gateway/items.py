@@ -82,7 +82,7 @@ class Reasoning:
     id: str
     text: str = ""
     summary: str = ""
-    state: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict[str, Any])
     kind: Literal["reasoning"] = "reasoning"
 
 
@@ -101,7 +101,7 @@ class ToolCall:
     arguments: str
     server: str = ""
     tool: str = ""
-    state: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict[str, Any])
     kind: Literal["tool_call"] = "tool_call"
 
 

@@ -57,9 +57,9 @@ class Turn:
     conversation: str | None = None
     instructions: str = ""
     client_tools: Sequence[ToolSpec] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stored: bool = True
-    wire: Mapping[str, Any] = field(default_factory=dict)
+    wire: Mapping[str, Any] = field(default_factory=dict[str, Any])
     owner: str = ""
     created_at: float = 0.0
 
@@ -80,7 +80,7 @@ class ModelCall:
     models: Sequence[str]
     items: Sequence[Item]
     tools: Sequence[ToolSpec] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Provider(Protocol):
@@ -99,11 +99,15 @@ class Toolbox(Protocol):
     """Where tool calls go. A tool that fails is a result with `is_error`, never an exception."""
 
     async def specs(self, agent: AgentSpec) -> Sequence[ToolSpec]:
-        """What this agent is offered: what its document lists of the servers that are up. Cheap when nothing changed."""
+        """What its document lists, of the servers that are up. Cheap when nothing changed."""
+        ...
+
+    def arguments(self, spec: ToolSpec, call: ToolCall) -> dict[str, Any]:
+        """The call's arguments, parsed and checked against the schema. Raises `BadArguments`."""
         ...
 
     async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any]) -> ToolResult:
-        """Run one call whose arguments were already checked against the schema."""
+        """Run one call with what `arguments` returned for it."""
         ...
 
 

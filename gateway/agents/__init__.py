@@ -1,1 +1,1 @@
-"""The agent document: its schema, strict YAML loading, identity and revisions. The documents themselves live in ../agents."""
+"""The agent document: its schema, strict YAML, identity and hot reload. The documents themselves live in ../agents."""

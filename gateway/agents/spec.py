@@ -1,4 +1,4 @@
-"""An agent document, parsed and defaulted. Values only; `document.py` reads them from YAML."""
+"""An agent document, parsed and defaulted. Values only; `load.py` reads them from YAML."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class ToolGrant:
     tool: str
     effect: Effect | None = None
     idempotent: bool | None = None
-    args: Mapping[str, Any] = field(default_factory=dict)
+    args: Mapping[str, Any] = field(default_factory=dict[str, Any])
     per_run: int | None = None
 
 
@@ -36,11 +36,11 @@ class AgentSpec:
     instructions: str = ""
     description: str = ""
     fallbacks: tuple[str, ...] = ()
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tools: tuple[ToolGrant, ...] = ()
     memory: str = "everything"
     max_steps: int = 12
     max_tokens: int | None = None
     deadline: float | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
     digest: str = ""

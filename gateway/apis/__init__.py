@@ -1,0 +1,22 @@
+"""The API dialects. Each is two translations: wire body -> Turn, Event stream -> wire.
+
+Adding one: a file or folder here, a line in DIALECTS.
+"""
+
+from collections.abc import Callable
+
+from starlette.routing import BaseRoute
+
+from gateway.agents.catalog import Catalog
+from gateway.apis import conversations, models
+from gateway.apis.chat import routes as chat
+from gateway.apis.responses import routes as responses
+from gateway.ports import Store
+from gateway.runs import Runs
+
+DIALECTS: dict[str, Callable[[Runs, Catalog, Store], list[BaseRoute]]] = {
+    "chat": chat.routes,
+    "responses": responses.routes,
+    "conversations": conversations.routes,
+    "models": models.routes,
+}

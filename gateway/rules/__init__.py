@@ -1,0 +1,8 @@
+"""What is allowed. Adding one: a file here, a line in RULES; every run passes all of them, in this order."""
+
+from gateway.ports import Rule
+from gateway.rules.per_run import PerRun
+
+RULES: dict[str, type[Rule]] = {
+    "per_run": PerRun,
+}

@@ -1,0 +1,209 @@
+"""The agent document: what may stand in `agents/<name>.yaml`, in its short and its full form.
+
+Only the shape is here; `load.py` reads files, fills in `{{env.X}}` and makes the `AgentSpec`. Keys of the full form
+that this release does not have are named, so that they are refused honestly and never silently ignored.
+"""
+
+import re
+from typing import Annotated, Any
+
+from jsonschema import Draft202012Validator, SchemaError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from gateway.agents.problems import Unsupported
+from gateway.agents.spec import Effect
+from gateway.agents.variables import VARIABLE
+
+DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|h|d)")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+TOOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\.\S.{0,254}")
+TEMPLATE = {"template": True}
+"""Validation context for a document whose `{{env.X}}` are not filled in yet: such a string may become anything."""
+
+
+def seconds(duration: str) -> float:
+    """`90s`, `2m`, `1.5h` or `7d` in seconds. Raises `ValueError`."""
+    if not (found := DURATION.fullmatch(duration)):
+        raise ValueError("write a duration such as 120s, 5m, 2h or 7d")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+def open_template(value: str, info: ValidationInfo) -> bool:
+    return bool(info.context) and VARIABLE.search(value) is not None
+
+
+def _duration(value: object, info: ValidationInfo) -> str:
+    text = value if isinstance(value, str) else ""
+    if not open_template(text, info) and seconds(text) <= 0:
+        raise ValueError("must be longer than zero")
+    return text
+
+
+def _name(value: str, info: ValidationInfo) -> str:
+    if not open_template(value, info) and not NAME.fullmatch(value):
+        raise ValueError("a name is 1 to 64 letters, digits, `.`, `_` or `-`, and begins with a letter or digit")
+    return value
+
+
+def _tool(value: str, info: ValidationInfo) -> str:
+    if not open_template(value, info) and not TOOL.fullmatch(value):
+        raise ValueError("name a tool as `server.tool`, or `server.*` for all tools of a server")
+    return value
+
+
+def _model(value: str) -> str:
+    if not value or value != value.strip():
+        raise ValueError("name a model, such as openai/gpt-4o-mini")
+    return value
+
+
+def _schema(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        Draft202012Validator.check_schema(value)
+    except SchemaError as error:
+        where = ".".join(str(step) for step in error.absolute_path)
+        raise ValueError(f"is not a JSON Schema: {where + ': ' if where else ''}{error.message}") from error
+    return value
+
+
+def _long_model(value: object) -> object:
+    return {"primary": value} if isinstance(value, str) else value
+
+
+def _long_tool(value: object) -> object:
+    return {"tool": value} if isinstance(value, str) else value
+
+
+ModelId = Annotated[str, AfterValidator(_model)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Table(BaseModel):
+    """A mapping of the document: other keys are refused, and values are not converted (`"12"` is no number)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Params(_Table):
+    """Sampling options, in the words of `ports.ModelCall.options`. What is left out is the provider's default."""
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    max_output_tokens: Count | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    response_format: dict[str, Any] | None = None
+
+
+class ModelTable(_Table):
+    primary: ModelId
+    params: Params = Params()
+    fallbacks: list[ModelId] = []
+    requires: Unsupported = None
+
+
+class PromptFile(_Table):
+    file: str = Field(description="A text file beside the document, inside the agents folder.")
+
+
+class GrantLimits(_Table):
+    per_run: Count | None = Field(default=None, description="The most calls of this tool in one run.")
+    per_day: Unsupported = None
+
+
+class GrantTable(_Table):
+    tool: Annotated[str, AfterValidator(_tool)]
+    effect: Effect | None = None
+    idempotent: bool | None = None
+    args: Annotated[dict[str, Any], AfterValidator(_schema)] = Field(
+        default={}, description="A JSON Schema laid over the tool's own. It can only narrow what is allowed."
+    )
+    limits: GrantLimits = GrantLimits()
+    approval: Unsupported = None
+
+
+class LimitsTable(_Table):
+    max_steps: Annotated[int, Field(ge=1, le=1000, description="The most model calls of one run.")] = 12
+    max_tokens: Count | None = Field(default=None, description="The most output tokens of one run.")
+    deadline: Annotated[str, BeforeValidator(_duration)] | None = Field(
+        default=None, description="The most time one run may take: 120s, 5m, 2h, 7d."
+    )
+    max_cost_usd: Unsupported = None
+
+
+class Document(_Table):
+    """One agent: what it is told, which model drives it, and what it may use."""
+
+    name: Annotated[str, AfterValidator(_name)] | None = Field(
+        default=None, description="What clients write as `model`; the file's own name when left out."
+    )
+    labels: dict[str, str] = {}
+    description: str = ""
+    instructions: str | PromptFile = ""
+    model: Annotated[ModelTable, BeforeValidator(_long_model, json_schema_input_type=str | ModelTable)] = Field(
+        description="A LiteLLM model id such as openai/gpt-4o-mini, or a table."
+    )
+    tools: list[Annotated[GrantTable, BeforeValidator(_long_tool, json_schema_input_type=str | GrantTable)]] = Field(
+        default=[], description="All this agent may use: `server.tool` or `server.*`. Nothing else is ever offered."
+    )
+    limits: LimitsTable = LimitsTable()
+    env: list[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]] = Field(
+        default=[], description="Environment variables that `{{env.NAME}}` may name in any string."
+    )
+    context: Unsupported = None
+    agents: Unsupported = None
+    memory: Unsupported = None
+    governance: Unsupported = None
+
+
+def agent_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of an agent document, for editors to complete and check while typing."""
+    schema = Document.model_json_schema(mode="validation")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Homeport agent",
+    }
+
+
+def content(document: Document, instructions: str) -> dict[str, Any]:
+    """What the content digest covers: the document with every default visible and the prompt file's text in place.
+
+    The name, the labels and the values of environment variables are left out; `{{env.X}}` stands as written. `tools`
+    and `env` are sets, hence sorted; a deadline is in seconds.
+    """
+    deadline = document.limits.deadline
+    if deadline is not None and not VARIABLE.search(deadline):
+        deadline = seconds(deadline)
+    tools = [
+        {
+            "tool": grant.tool,
+            "effect": grant.effect,
+            "idempotent": grant.idempotent,
+            "args": grant.args,
+            "limits": {"per_run": grant.limits.per_run},
+        }
+        for grant in sorted(document.tools, key=lambda grant: grant.tool)
+    ]
+    return {
+        "description": document.description,
+        "instructions": instructions,
+        "model": {
+            "primary": document.model.primary,
+            "params": document.model.params.model_dump(exclude_none=True),
+            "fallbacks": document.model.fallbacks,
+        },
+        "tools": tools,
+        "limits": {
+            "max_steps": document.limits.max_steps,
+            "max_tokens": document.limits.max_tokens,
+            "deadline": deadline,
+        },
+        "env": sorted(set(document.env)),
+    }

@@ -1,0 +1,160 @@
+"""Reads agent documents from files: `load_agent` one, `load_agents` a folder.
+
+An included prompt must lie inside the agents folder. `{{env.NAME}}` in any string is replaced from the mapping the
+caller passes in (this module never looks at the process's environment), and only for names listed under `env`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gateway.agents.digest import digest
+from gateway.agents.document import NAME, TEMPLATE, Document, PromptFile, content, seconds
+from gateway.agents.positions import DocumentError, Positions, Problem, read_text
+from gateway.agents.problems import problems_of
+from gateway.agents.spec import AgentSpec, ToolGrant
+from gateway.agents.strict_yaml import load
+from gateway.agents.variables import VARIABLE, fill
+
+SUFFIXES = (".yaml", ".yml", ".json")
+MAX_PROMPT_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedAgent:
+    """An agent, and every file it was made from (the document first, then its prompt)."""
+
+    spec: AgentSpec
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedAgents:
+    """The agents of a folder by name, and what is wrong with the files that gave none."""
+
+    specs: Mapping[str, AgentSpec]
+    errors: Mapping[Path, DocumentError]
+
+
+def load_agent(path: Path, env: Mapping[str, str], *, root: Path | None = None) -> AgentSpec:
+    """The agent in a YAML or JSON file. `root` is the folder that included files must lie in (default: the file's own).
+
+    Raises `DocumentError` with every problem's file, line and column.
+    """
+    return read_agent(path, env, root or path.parent).spec
+
+
+def load_agents(folder: Path, env: Mapping[str, str]) -> LoadedAgents:
+    """Every agent of a folder. A file that cannot be used does not hide the others."""
+    specs: dict[str, AgentSpec] = {}
+    errors: dict[Path, DocumentError] = {}
+    for path in documents_in(folder):
+        try:
+            spec = load_agent(path, env, root=folder)
+        except DocumentError as error:
+            errors[path] = error
+            continue
+        if spec.name in specs:
+            errors[path] = name_taken(path, spec.name)
+        else:
+            specs[spec.name] = spec
+    return LoadedAgents(specs, errors)
+
+
+def documents_in(folder: Path) -> list[Path]:
+    """The agent documents of a folder, sorted: its own YAML and JSON files, hidden ones and subfolders left out."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [path for path in entries if path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file()]
+
+
+def name_taken(path: Path, name: str) -> DocumentError:
+    return DocumentError([Problem(path, 1, 1, f"another file of this folder already defines an agent named `{name}`")])
+
+
+def read_agent(path: Path, env: Mapping[str, str], root: Path) -> LoadedAgent:
+    """`load_agent`, with the files it read. Raises `DocumentError`."""
+    data, positions = load(path)
+    template = _validated(data, positions, TEMPLATE)
+    prompt = _prompt(template, positions, root)
+    unset = [("env", n) for n, name in enumerate(template.env) if name not in env]
+    if unset:
+        names = [f"the environment variable {template.env[n]} is not set" for _, n in unset]
+        raise DocumentError([positions.problem(where, name) for where, name in zip(unset, names, strict=True)])
+    document = _validated(fill(data, env, positions, template.env), positions, None)
+    _refuse_repeated_tools(document, positions)
+    if prompt is None:
+        text, instructions = str(template.instructions), str(document.instructions)
+    else:
+        text, instructions = prompt.text, str(fill(prompt.text, env, prompt, template.env))
+    name = document.name or path.stem
+    if not NAME.fullmatch(name):
+        raise DocumentError([positions.problem((), f"give the agent a `name`: the file's name {name!r} cannot be one")])
+    spec = _spec(name, document, instructions, digest(content(template, text)))
+    return LoadedAgent(spec, (path, prompt.file) if prompt else (path,))
+
+
+def _validated(data: object, positions: Positions, context: Mapping[str, bool] | None) -> Document:
+    try:
+        return Document.model_validate(data, context=context)
+    except ValidationError as error:
+        raise DocumentError(problems_of(error, Document, positions)) from error
+
+
+def _prompt(document: Document, positions: Positions, root: Path) -> Positions | None:
+    """The prompt file that `instructions: {file: …}` names; None when the instructions stand in the document."""
+    if not isinstance(document.instructions, PromptFile):
+        return None
+    file = root / document.instructions.file
+    where = ("instructions", "file")
+    if VARIABLE.search(document.instructions.file):
+        raise DocumentError([positions.problem(where, "the name of a prompt file cannot come from the environment")])
+    if not file.resolve().is_relative_to(root.resolve()):
+        raise DocumentError([positions.problem(where, f"{document.instructions.file!r} is outside the agents folder")])
+    try:
+        return Positions(file, read_text(file, MAX_PROMPT_BYTES))
+    except DocumentError as error:
+        problem = error.problems[0]
+        if problem.line > 1 or problem.column > 1:
+            raise
+        message = f"the prompt file {document.instructions.file!r} {problem.message}"
+        raise DocumentError([positions.problem(where, message)]) from error
+
+
+def _refuse_repeated_tools(document: Document, positions: Positions) -> None:
+    names = [grant.tool for grant in document.tools]
+    again = [index for index, name in enumerate(names) if name in names[:index]]
+    if again:
+        raise DocumentError([positions.problem(("tools", n), f"`{names[n]}` is listed twice") for n in again])
+
+
+def _spec(name: str, document: Document, instructions: str, content_digest: str) -> AgentSpec:
+    limits = document.limits
+    tools = [
+        ToolGrant(
+            tool=grant.tool,
+            effect=grant.effect,
+            idempotent=grant.idempotent,
+            args=grant.args,
+            per_run=grant.limits.per_run,
+        )
+        for grant in sorted(document.tools, key=lambda grant: grant.tool)
+    ]
+    return AgentSpec(
+        name=name,
+        model=document.model.primary,
+        instructions=instructions,
+        description=document.description,
+        fallbacks=tuple(document.model.fallbacks),
+        params=document.model.params.model_dump(exclude_none=True),
+        tools=tuple(tools),
+        max_steps=limits.max_steps,
+        max_tokens=limits.max_tokens,
+        deadline=None if limits.deadline is None else seconds(limits.deadline),
+        labels=document.labels,
+        digest=content_digest,
+    )

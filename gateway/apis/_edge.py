@@ -1,0 +1,122 @@
+"""The outermost layer: who may come in, a request id on every answer, and an error body for whatever goes wrong.
+
+Pure ASGI, because a middleware that wraps the response costs more than everything else a request does here.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.apis._wire import error_response
+from gateway.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unauthenticated
+from gateway.items import new_id
+
+logger = logging.getLogger(__name__)
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/"})
+"""What needs no key: it shows nothing that belongs to anybody."""
+PREFIXED = ("/v1/", "/mcp/", "/healthz", "/readyz")
+
+
+class Edge:
+    """`verify` turns a key into its owner's name, or None. `hosts` are the `Host` names that are answered.
+
+    An unknown `Host` is refused so that a web page cannot reach a gateway on loopback by rebinding its own name
+    (CVE-2025-66416 and its kind); `*` answers all.
+    """
+
+    def __init__(self, app: ASGIApp, *, verify: Callable[[str], str | None], hosts: Sequence[str]) -> None:
+        self._app = app
+        self._verify = verify
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = new_id("req").encode()
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                took = b"%d" % ((time.perf_counter() - began) * 1000)
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id),
+                    (b"openai-processing-ms", took),
+                    (b"openai-version", b"2020-10-01"),
+                ]
+            await send(message)
+
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, answer)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            known = explain(error, scope)
+            if known.status >= 500 and not isinstance(error, GatewayError):
+                logger.exception("%s %s failed (%s)", scope["method"], scope["path"], request_id.decode())
+            if started:
+                raise
+            await error_response(known)(scope, receive, answer)
+
+    def _admit(self, scope: Scope) -> None:
+        """Check the host and the key; note the key's owner; let paths come with and without `/v1`."""
+        host = key = b""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                key = value
+            elif name == b"host":
+                host = value
+        if "*" not in self._hosts and hostname(host) not in self._hosts:
+            shown = host.decode("latin-1")[:100]
+            raise Forbidden(f"This gateway does not answer for the host {shown!r}. Add it to `allowed_hosts`.")
+        path: str = scope["path"]
+        if not path.startswith(PREFIXED) and path != "/":
+            scope["path"] = path = "/v1" + path
+        state = scope.setdefault("state", {})
+        state["owner"] = ""
+        if path in OPEN_PATHS:
+            return
+        scheme, _, token = key.decode("latin-1").partition(" ")
+        token = token.strip()
+        if not token or scheme.lower() != "bearer":
+            raise Unauthenticated
+        owner = self._verify(token)
+        if owner is None:
+            shown = f"{token[:3]}***{token[-4:]}" if len(token) > 12 else "***"
+            raise Unauthenticated(f"Incorrect API key provided: {shown}. `homeport keys list` shows the keys there are.")
+        state["owner"] = owner
+
+
+def hostname(host: bytes) -> str:
+    """The name in a `Host` header, without port and in lower case; IPv6 keeps its brackets."""
+    text = host.decode("latin-1").lower()
+    if text.startswith("["):
+        return text.partition("]")[0] + "]"
+    return text.partition(":")[0]
+
+
+def explain(error: Exception, scope: Scope) -> GatewayError:
+    """Whatever was raised, as an error that a client can read. What was not meant for it stays in the log."""
+    match error:
+        case GatewayError():
+            return error
+        case HTTPException(status_code=404):
+            return NotFound(f"Invalid URL ({scope['method']} {scope['path']})", code="unknown_url")
+        case HTTPException(status_code=405):
+            known = InvalidRequest(f"Not allowed to {scope['method']} on {scope['path']}.", code="method_not_supported")
+            known.status = 405
+            return known
+        case HTTPException(status_code=status, detail=detail) if status < 500:
+            return InvalidRequest(detail)
+        case _:
+            return GatewayError()

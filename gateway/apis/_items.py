@@ -1,0 +1,262 @@
+"""Items as the Responses and Conversations dialects write them, in both directions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, cast
+
+from gateway.errors import InvalidRequest
+from gateway.items import (
+    Approval,
+    File,
+    Image,
+    Item,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    new_id,
+)
+
+Wire = dict[str, Any]
+
+
+def to_items(raw: str | Sequence[Wire], where: str = "input") -> list[Item]:
+    """The items a client sent. Ids are kept where given, made where not. Raises InvalidRequest with the place."""
+    if isinstance(raw, str):
+        return [Message(id=new_id("msg"), role="user", content=(Text(text=raw),))]
+    return [item for number, one in enumerate(raw) for item in to_item(one, f"{where}[{number}]")]
+
+
+def to_item(raw: Wire, where: str) -> list[Item]:
+    """Mostly one item; an `mcp_call` is a call and its result."""
+    kind: object = raw.get("type") or ("message" if "role" in raw else None)
+    match kind:
+        case "message":
+            return [to_message(raw, where)]
+        case "function_call":
+            call_id, name, arguments = (text(raw, key, where) for key in ("call_id", "name", "arguments"))
+            return [ToolCall(id=identity(raw, "fc"), call_id=call_id, name=name, arguments=arguments)]
+        case "function_call_output":
+            content = to_parts(raw.get("output"), f"{where}.output")
+            return [ToolResult(id=identity(raw, "fco"), call_id=text(raw, "call_id", where), content=content)]
+        case "reasoning":
+            return [to_reasoning(raw)]
+        case "mcp_call":
+            return to_mcp_call(raw, where)
+        case "mcp_approval_response":
+            call_id, approved = text(raw, "approval_request_id", where), raw.get("approve") is True
+            return [
+                Approval(
+                    id=identity(raw, "mcpr"), call_id=call_id, approved=approved, reason=str(raw.get("reason") or "")
+                )
+            ]
+        case _:
+            raise InvalidRequest(
+                f"Invalid value for '{where}.type': {kind!r} is not supported.", param=where, code="invalid_value"
+            )
+
+
+def identity(raw: Wire, prefix: str) -> str:
+    id = raw.get("id")
+    return id if isinstance(id, str) and id else new_id(prefix)
+
+
+def text(raw: Wire, key: str, where: str) -> str:
+    value = raw.get(key)
+    if isinstance(value, str):
+        return value
+    param = f"{where}.{key}"
+    if value is None:
+        raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+    raise InvalidRequest(f"Invalid type for '{param}': expected a string.", param=param, code="invalid_type")
+
+
+def to_message(raw: Wire, where: str) -> Message:
+    role = raw.get("role")
+    if role not in ("system", "developer", "user", "assistant"):
+        allowed = "'system', 'developer', 'user' or 'assistant'"
+        raise InvalidRequest(
+            f"Invalid value for '{where}.role': {role!r} is not {allowed}.", param=f"{where}.role", code="invalid_value"
+        )
+    content = to_parts(raw.get("content"), f"{where}.content")
+    return Message(id=identity(raw, "msg"), role=role, content=content, complete=raw.get("status") != "incomplete")
+
+
+def to_parts(raw: object, where: str) -> tuple[Part, ...]:
+    if isinstance(raw, str):
+        return (Text(text=raw),)
+    if isinstance(raw, list):
+        parts = cast("list[object]", raw)
+        return tuple(to_part(part, f"{where}[{number}]") for number, part in enumerate(parts))
+    raise InvalidRequest(
+        f"Invalid type for '{where}': expected a string or a list of parts.", param=where, code="invalid_type"
+    )
+
+
+def to_part(raw: object, where: str) -> Part:
+    part = cast("Wire", raw) if isinstance(raw, dict) else {}
+    given = {key: value for key, value in part.items() if isinstance(value, str)}
+    match given:
+        case {"type": "input_text" | "output_text" | "text" | "summary_text", "text": said}:
+            annotations = part.get("annotations")
+            notes = cast("list[Wire]", annotations) if isinstance(annotations, list) else []
+            return Text(text=said, annotations=tuple(notes))
+        case {"type": "refusal", "refusal": said}:
+            return Refusal(text=said)
+        case {"type": "input_image", "image_url": url}:
+            return Image(url=url, detail=given.get("detail", "auto"))
+        case {"type": "input_file"}:
+            name, data, url, id = (given.get(key, "") for key in ("filename", "file_data", "file_url", "file_id"))
+            return File(name=name, data=data, url=url, file_id=id)
+        case _:
+            raise InvalidRequest(
+                f"Invalid value for '{where}': a part is input_text, output_text, refusal, input_image or input_file "
+                "with the field of that kind.",
+                param=where,
+                code="invalid_value",
+            )
+
+
+def to_reasoning(raw: Wire) -> Reasoning:
+    return Reasoning(
+        id=identity(raw, "rs"), text="".join(texts(raw.get("content"))), summary="\n\n".join(texts(raw.get("summary")))
+    )
+
+
+def texts(parts: object) -> list[str]:
+    listed = cast("list[object]", parts) if isinstance(parts, list) else []
+    return [str(cast("Wire", part).get("text", "")) for part in listed if isinstance(part, dict)]
+
+
+def to_mcp_call(raw: Wire, where: str) -> list[Item]:
+    server, tool, arguments = (text(raw, key, where) for key in ("server_label", "name", "arguments"))
+    id = identity(raw, "mcp")
+    call = ToolCall(id=id, call_id=id, name=f"{server}__{tool}", arguments=arguments, server=server, tool=tool)
+    said = raw.get("output")
+    if said is None:
+        said = str(raw.get("error") or "")
+    failed = raw.get("status") == "failed"
+    return [call, ToolResult(id=new_id("fco"), call_id=id, content=(Text(text=str(said)),), is_error=failed)]
+
+
+def to_wire(items: Iterable[Item], client_tools: AbstractSet[str] = frozenset()) -> list[Wire]:
+    """Finished items as the dialect shows them, oldest first. A gateway's own call and its result are one `mcp_call`.
+
+    `client_tools` names the functions the client runs: their calls are `function_call`s, and an output the gateway
+    made up for one (because the run broke off) is not shown.
+    """
+    listed = list(items)
+    results = {item.call_id: item for item in listed if isinstance(item, ToolResult)}
+    called = {item.call_id: item for item in listed if isinstance(item, ToolCall)}
+    wires: list[Wire] = []
+    for item in listed:
+        match item:
+            case ToolCall() if item.server or (
+                item.call_id in results and item.name not in client_tools and client_tools
+            ):
+                wires.append(mcp_call(item, results.get(item.call_id)))
+            case ToolResult(call_id=call_id) if (call := called.get(call_id)) and (
+                call.server or call.name in client_tools
+            ):
+                pass
+            case _:
+                wires.append(one_to_wire(item))
+    return wires
+
+
+def one_to_wire(item: Item) -> Wire:
+    match item:
+        case Message(id=id, role=role, complete=complete):
+            status = "completed" if complete else "incomplete"
+            content = [part_to_wire(part, role) for part in item.content]
+            return {"id": id, "type": "message", "role": role, "status": status, "content": content}
+        case Reasoning(id=id):
+            summary = [{"type": "summary_text", "text": item.summary}] if item.summary else []
+            content = [{"type": "reasoning_text", "text": item.text}] if item.text else []
+            return {"id": id, "type": "reasoning", "summary": summary, "content": content, "status": "completed"}
+        case ToolCall(server=""):
+            return function_call(item, "completed")
+        case ToolCall():
+            return mcp_call(item, None)
+        case ToolResult(id=id, call_id=call_id):
+            return {
+                "id": id,
+                "type": "function_call_output",
+                "call_id": call_id,
+                "output": item.text if all(isinstance(part, Text) for part in item.content) else parts_in(item.content),
+                "status": "completed",
+            }
+        case Approval(id=id, call_id=call_id, approved=approved, reason=reason):
+            return {
+                "id": id,
+                "type": "mcp_approval_response",
+                "approval_request_id": call_id,
+                "approve": approved,
+                "reason": reason or None,
+            }
+
+
+def parts_in(parts: Iterable[Part]) -> list[Wire]:
+    return [part_to_wire(part, "user") for part in parts]
+
+
+def part_to_wire(part: Part, role: str) -> Wire:
+    match part:
+        case Text(text=said, annotations=annotations):
+            if role == "assistant":
+                return {"type": "output_text", "text": said, "annotations": list(annotations), "logprobs": []}
+            return {"type": "input_text", "text": said}
+        case Refusal(text=said):
+            return {"type": "refusal", "refusal": said}
+        case Image(url=url, detail=detail):
+            return {"type": "input_image", "image_url": url, "detail": detail, "file_id": None}
+        case File():
+            given = {"filename": part.name, "file_data": part.data, "file_url": part.url, "file_id": part.file_id}
+            return {"type": "input_file", **{key: value for key, value in given.items() if value}}
+
+
+def function_call(call: ToolCall, status: str) -> Wire:
+    return {
+        "id": call.id,
+        "type": "function_call",
+        "call_id": call.call_id,
+        "name": call.name,
+        "arguments": call.arguments,
+        "status": status,
+    }
+
+
+def mcp_call(call: ToolCall, result: ToolResult | None) -> Wire:
+    """A failed call tells why in `output`: `error` is a string in openai 2.x and an object in 3.x, so it stays null."""
+    status = "in_progress" if result is None else "failed" if result.is_error else "completed"
+    return {
+        "id": call.id,
+        "type": "mcp_call",
+        "server_label": call.server or "unknown",
+        "name": call.tool or call.name,
+        "arguments": call.arguments,
+        "output": None if result is None else result.text,
+        "error": None,
+        "status": status,
+        "approval_request_id": None,
+    }
+
+
+def metadata_of(raw: Mapping[str, str] | None) -> dict[str, str]:
+    """OpenAI's limits: 16 pairs, keys of 64 characters, values of 512."""
+    pairs = dict(raw or {})
+    if len(pairs) > 16:
+        raise InvalidRequest(
+            "Invalid 'metadata': at most 16 pairs.", param="metadata", code="object_above_max_properties"
+        )
+    for key, value in pairs.items():
+        if len(key) > 64 or len(value) > 512:
+            raise InvalidRequest(
+                f"Invalid 'metadata.{key[:64]}': keys have at most 64 characters, values 512.",
+                param="metadata",
+                code="string_above_max_length",
+            )
+    return pairs

@@ -1,0 +1,159 @@
+"""/v1/conversations: a name for the newest turn of a branch, and the items under it."""
+
+import time
+from typing import Any
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.agents.catalog import Catalog
+from gateway.agents.spec import AgentSpec
+from gateway.apis._items import Wire, metadata_of, to_items, to_wire
+from gateway.apis._wire import json_response, parse
+from gateway.errors import InvalidRequest, NotFound
+from gateway.items import Item, new_id
+from gateway.ports import Conversation, Store, Turn
+from gateway.runs import Runs
+
+NOBODY = AgentSpec(name="", model="")
+"""Items added by hand are a turn that no agent answered."""
+
+
+class CreateBody(BaseModel):
+    items: list[dict[str, Any]] | None = Field(None, max_length=20)
+    metadata: dict[str, str] | None = None
+
+
+class UpdateBody(BaseModel):
+    metadata: dict[str, str] | None
+
+
+class ItemsBody(BaseModel):
+    items: list[dict[str, Any]] = Field(max_length=20)
+
+
+class Conversations:
+    """The eight operations. Another key's conversation is not found, as if it did not exist."""
+
+    def __init__(self, runs: Runs, store: Store) -> None:
+        self._runs = runs
+        self._store = store
+
+    async def create(self, request: Request) -> Response:
+        body = await parse(request, CreateBody)
+        items = to_items(body.items or [], "items")
+        owner = request.state.owner
+        conversation = Conversation(
+            id=new_id("conv"), created_at=time.time(), metadata=metadata_of(body.metadata), owner=owner
+        )
+        await self._store.create_conversation(conversation)
+        if items:
+            await self._add(conversation, items)
+        return json_response(show(conversation))
+
+    async def retrieve(self, request: Request) -> Response:
+        return json_response(show(await self._find(request)))
+
+    async def update(self, request: Request) -> Response:
+        found, body = await self._find(request), await parse(request, UpdateBody)
+        return json_response(show(await self._store.update_conversation(found.id, metadata_of(body.metadata))))
+
+    async def delete(self, request: Request) -> Response:
+        found = await self._find(request)
+        await self._store.delete_conversation(found.id)
+        return json_response({"id": found.id, "object": "conversation.deleted", "deleted": True})
+
+    async def add_items(self, request: Request) -> Response:
+        found, body = await self._find(request), await parse(request, ItemsBody)
+        items = to_items(body.items, "items")
+        if items:
+            await self._add(found, items)
+        return json_response(page(items, has_more=False))
+
+    async def list_items(self, request: Request) -> Response:
+        found, query = await self._find(request), request.query_params
+        limit, order = query.get("limit", "20"), query.get("order", "desc")
+        if not limit.isdecimal() or not 1 <= int(limit) <= 100:
+            raise InvalidRequest(
+                "Invalid value for 'limit': a number from 1 to 100.", param="limit", code="invalid_value"
+            )
+        if order not in ("asc", "desc"):
+            raise InvalidRequest("Invalid value for 'order': 'asc' or 'desc'.", param="order", code="invalid_value")
+        items, has_more = await self._store.conversation_items(
+            found.id, after=query.get("after"), limit=int(limit), newest_first=order == "desc"
+        )
+        return json_response(page(items, has_more=has_more))
+
+    async def retrieve_item(self, request: Request) -> Response:
+        found = await self._find(request)
+        return json_response(show_item(await self._item(found, request.path_params["item"])))
+
+    async def delete_item(self, request: Request) -> Response:
+        found = await self._find(request)
+        item = await self._item(found, request.path_params["item"])
+        await self._store.delete_conversation_item(found.id, item.id)
+        return json_response(show(found))
+
+    async def _find(self, request: Request) -> Conversation:
+        id = request.path_params["id"]
+        missing = NotFound(f"Conversation with id '{id}' not found.", param="id")
+        try:
+            found = await self._store.conversation(id)
+        except NotFound:
+            raise missing from None
+        if found.owner != request.state.owner:
+            raise missing
+        return found
+
+    async def _item(self, found: Conversation, item_id: str) -> Item:
+        try:
+            return await self._store.conversation_item(found.id, item_id)
+        except NotFound:
+            message = f"Item with id '{item_id}' not found in conversation '{found.id}'."
+            raise NotFound(message, param="item_id") from None
+
+    async def _add(self, conversation: Conversation, items: list[Item]) -> None:
+        turn = Turn(
+            id=new_id("items"),
+            agent=NOBODY,
+            input=items,
+            conversation=conversation.id,
+            owner=conversation.owner,
+            created_at=time.time(),
+        )
+        await self._runs.note(turn)
+
+
+def show(conversation: Conversation) -> Wire:
+    return {
+        "id": conversation.id,
+        "object": "conversation",
+        "created_at": int(conversation.created_at),
+        "metadata": dict(conversation.metadata),
+    }
+
+
+def show_item(item: Item) -> Wire:
+    return to_wire([item])[0]
+
+
+def page(items: list[Item], *, has_more: bool) -> Wire:
+    """`first_id` and `last_id` are where the page begins and ends, which the SDK hands back as `after`."""
+    first, last = (items[0].id, items[-1].id) if items else (None, None)
+    return {"object": "list", "data": to_wire(items), "first_id": first, "last_id": last, "has_more": has_more}
+
+
+def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
+    api = Conversations(runs, store)
+    return [
+        Route("/v1/conversations", api.create, methods=["POST"]),
+        Route("/v1/conversations/{id}", api.retrieve, methods=["GET"]),
+        Route("/v1/conversations/{id}", api.update, methods=["POST"]),
+        Route("/v1/conversations/{id}", api.delete, methods=["DELETE"]),
+        Route("/v1/conversations/{id}/items", api.add_items, methods=["POST"]),
+        Route("/v1/conversations/{id}/items", api.list_items, methods=["GET"]),
+        Route("/v1/conversations/{id}/items/{item}", api.retrieve_item, methods=["GET"]),
+        Route("/v1/conversations/{id}/items/{item}", api.delete_item, methods=["DELETE"]),
+    ]

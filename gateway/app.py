@@ -1,0 +1,94 @@
+"""Where the parts are put together: the only file that knows all of them."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from gateway.agents.catalog import Catalog
+from gateway.agents.folder import AgentFolder
+from gateway.apis import DIALECTS
+from gateway.apis._edge import Edge
+from gateway.apis._wire import json_response
+from gateway.engine import Engine
+from gateway.memory import STRATEGIES
+from gateway.ports import Provider
+from gateway.providers.router import ProviderRouter
+from gateway.rules import RULES
+from gateway.runs import Runs
+from gateway.settings import Settings
+from gateway.stores import STORES
+from gateway.stores.keys import KeyRing
+from gateway.tools.deferred import DeferredToolbox
+
+logger = logging.getLogger(__name__)
+
+DISK_FLOOR = 64 * 1024 * 1024
+"""Bytes of free disk below which the gateway says that it is not ready."""
+
+
+def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
+    """The whole gateway. `provider` replaces the configured ones: tests and demonstrations script it.
+
+    Nothing that takes long happens before the socket is open: MCP and LiteLLM are imported in the background,
+    tool servers connect there, and the first request that needs one waits for it.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    store = STORES[settings.store_url.partition(":")[0]](settings.store_url)
+    keys = KeyRing(settings.keys_path)
+    folder = AgentFolder(settings.agents, settings.environment)
+    catalog = Catalog(lambda: folder.agents, settings.models)
+    toolbox = DeferredToolbox(settings.servers, settings.allowed_hosts)
+    router = ProviderRouter(settings.providers, settings.limits, settings.environment) if provider is None else None
+    engine = Engine(
+        provider=provider or router,  # pyright: ignore[reportArgumentType]
+        toolbox=toolbox,
+        rules=[make() for make in RULES.values()],
+        memories={name: make() for name, make in STRATEGIES.items()},
+    )
+    runs = Runs(engine, store)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(store)
+            await stack.enter_async_context(toolbox)
+            if router is not None:
+                await stack.enter_async_context(router)
+            background = [asyncio.create_task(folder.watch()), asyncio.create_task(runs.recover())]
+            if router is not None:
+                background.append(asyncio.create_task(router.warm()))
+            stack.push_async_callback(stop, background)
+            stack.push_async_callback(runs.close)
+            yield
+
+    routes = [route for dialect in DIALECTS.values() for route in dialect(runs, catalog, store)]
+    routes += [Mount("/mcp", toolbox.mounted), *probes(settings)]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    return Edge(app, verify=keys.verify, hosts=settings.allowed_hosts)
+
+
+async def stop(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def probes(settings: Settings) -> list[BaseRoute]:
+    async def healthz(request: Request) -> Response:
+        return json_response({"status": "ok"})
+
+    async def readyz(request: Request) -> Response:
+        free = shutil.disk_usage(settings.data).free
+        problems = [] if free > DISK_FLOOR else [f"only {free} bytes of disk are free"]
+        return json_response({"status": "; ".join(problems) or "ok"}, 503 if problems else 200)
+
+    return [Route("/healthz", healthz, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]

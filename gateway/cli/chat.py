@@ -1,0 +1,125 @@
+"""`homeport chat`: a client of the Responses API like any other, in the terminal."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, cast
+
+import aiohttp
+import orjson
+from rich.console import Console
+from rich.markup import escape
+
+from gateway.app import build_app
+from gateway.cli.keys import local_key
+from gateway.errors import GatewayError
+from gateway.http_server import server
+from gateway.settings import Settings
+
+console = Console(highlight=False)
+Event = dict[str, Any]
+
+
+def run(settings: Settings, agent: str, message: str | None, url: str | None, key: str | None) -> None:
+    """Talk to the gateway at `url`, else to the one of these settings if it runs, else to one started for this chat."""
+    try:
+        asyncio.run(_chat(settings, agent, message, url, key))
+    except aiohttp.ClientError as error:
+        raise GatewayError(f"The gateway could not be reached: {error}. Start one with `homeport serve`.") from None
+
+
+async def _chat(settings: Settings, agent: str, message: str | None, url: str | None, key: str | None) -> None:
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(sock_connect=5)))
+        if url is None:
+            url = f"http://{settings.host}:{settings.port}"
+            if not await alive(session, url):
+                url = await stack.enter_async_context(own_gateway(settings))
+        session.headers["authorization"] = f"Bearer {key or local_key(settings)}"
+        conversation = await post(session, f"{url}/v1/conversations", {})
+        if message is None:
+            console.print(f"Talking to [bold]{escape(agent)}[/]. An empty line or Ctrl-D ends it.", style="dim")
+        while text := message or await ask():
+            body = {"model": agent, "input": text, "conversation": conversation["id"], "stream": True}
+            await show(events(session, f"{url}/v1/responses", body))
+            if message is not None:
+                return
+
+
+async def ask() -> str:
+    try:
+        return (await asyncio.to_thread(console.input, "[bold cyan]you >[/] ")).strip()
+    except EOFError:
+        return ""
+
+
+async def alive(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(f"{url}/healthz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+@asynccontextmanager
+async def own_gateway(settings: Settings) -> AsyncIterator[str]:
+    """A gateway for this chat alone, on a free port of loopback."""
+    console.print("No gateway is running here; starting one for this chat.", style="dim")
+    uvicorn = server(build_app(settings), host="127.0.0.1", port=0, log_level="warning")
+    serving = asyncio.create_task(uvicorn.serve())
+    await uvicorn.ready.wait()
+    if not uvicorn.started:
+        raise GatewayError("The gateway could not be started; `homeport serve` says why.")
+    try:
+        yield f"http://127.0.0.1:{uvicorn.port}"
+    finally:
+        uvicorn.should_exit = True
+        await serving
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: Event) -> Event:
+    async with session.post(url, json=body) as answer:
+        await complain(answer)
+        return cast("Event", await answer.json())
+
+
+async def complain(answer: aiohttp.ClientResponse) -> None:
+    if answer.status >= 400:
+        body = orjson.loads(await answer.read())
+        raise GatewayError(body["error"]["message"])
+
+
+async def events(session: aiohttp.ClientSession, url: str, body: Event) -> AsyncIterator[Event]:
+    async with session.post(url, json=body, read_bufsize=2**20) as answer:
+        await complain(answer)
+        async for line in answer.content:
+            if line.startswith(b"data: {"):
+                yield cast("Event", orjson.loads(line[6:]))
+
+
+async def show(stream: AsyncIterator[Event]) -> None:
+    """Text as it comes; a tool call as a line when it starts and another when it is answered."""
+    with console.status("thinking …") as status:
+        async for event in stream:
+            match event:
+                case {"type": "response.output_text.delta", "delta": delta}:
+                    status.stop()
+                    console.print(delta, end="", markup=False, soft_wrap=True)
+                case {"type": "response.mcp_call_arguments.done", "arguments": arguments}:
+                    status.update(f"running a tool {escape(arguments)[:60]} …")
+                case {"type": "response.output_item.done", "item": {"type": "mcp_call"} as item}:
+                    console.print(tool_line(item), soft_wrap=True)
+                    status.start()
+                case {"type": "response.failed", "response": {"error": {"message": reason}}}:
+                    status.stop()
+                    console.print(f"\n[bold red]failed:[/] {escape(reason)}", soft_wrap=True)
+                case _:
+                    pass
+    console.print()
+
+
+def tool_line(item: Event) -> str:
+    name = escape(f"{item['server_label']}.{item['name']}")
+    said = escape(" ".join(str(item.get("output") or "").split())[:160])
+    mark = "[red]✗[/]" if item["status"] == "failed" else "[green]✓[/]"
+    return f"{mark} [bold]{name}[/] [dim]{escape(item['arguments'])[:120]} → {said}[/]"

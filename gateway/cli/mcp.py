@@ -1,0 +1,16 @@
+"""`homeport mcp serve NAME`: a tool server of the settings over stdio, for Claude Desktop, Cursor and VS Code."""
+
+import importlib
+
+from gateway.errors import NotFound
+from gateway.settings import Settings
+
+
+def serve(settings: Settings, name: str) -> None:
+    """Serve until stdin closes. Nothing else may be written to stdout."""
+    chosen = settings.servers.get(name)
+    if chosen is None or not chosen.module:
+        here = [name for name, server in settings.servers.items() if server.module]
+        raise NotFound(f"There is no built-in tool server named {name!r} in the settings. Here are: {', '.join(here)}.")
+    server = importlib.import_module(chosen.module).create_server(dict(chosen.settings))
+    importlib.import_module("gateway.tools.stdio").serve(server)

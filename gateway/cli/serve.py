@@ -1,0 +1,73 @@
+"""`homeport serve`: the gateway until it is told to stop, and what a person needs to use it."""
+
+import asyncio
+import logging
+import sys
+
+import uvloop
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.panel import Panel
+
+from gateway.agents.folder import AgentFolder
+from gateway.app import build_app
+from gateway.cli.keys import local_key
+from gateway.http_server import server
+from gateway.settings import Settings
+
+console = Console(highlight=False)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises what the settings, the store or the address make impossible."""
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        format="%(message)s",
+        datefmt="%X",
+        handlers=[RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)],
+    )
+    for noisy in ("mcp", "httpx", "httpx2", "LiteLLM"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    key = local_key(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, key))
+
+
+async def _serve(settings: Settings, key: str) -> None:
+    uvicorn = server(build_app(settings), host=settings.host, port=settings.port, log_level="warning")
+    serving = asyncio.create_task(uvicorn.serve())
+    await uvicorn.ready.wait()
+    if uvicorn.started:
+        welcome(settings, key, uvicorn.port)
+    await serving
+    if not uvicorn.started:
+        sys.exit(1)
+
+
+def welcome(settings: Settings, key: str, port: int) -> None:
+    """The address, a key, and two lines to copy."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    base = f"http://{host}:{port}/v1"
+    folder = AgentFolder(settings.agents, settings.environment)
+    names = sorted(folder.agents)
+    model = names[0] if "support-copilot" not in names and names else "support-copilot"
+    console.print(
+        Panel.fit(f"[bold]Homeport[/] is at [bold cyan]{base}[/]\nkey     {key}\nagents  {', '.join(names) or 'none'}")
+    )
+    for error in folder.errors.values():
+        console.print(f"[yellow]warning:[/] {error}", soft_wrap=True)
+    body = f'{{"model": "{model}", "input": "What is Homeport?"}}'
+    console.print("\n[bold]curl[/]")
+    console.print(
+        f"curl {base}/responses -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'",
+        soft_wrap=True,
+        markup=False,
+    )
+    console.print("\n[bold]Python[/]")
+    console.print(
+        f'from openai import OpenAI; client = OpenAI(base_url="{base}", api_key="{key}"); '
+        f'print(client.responses.create(model="{model}", input="What is Homeport?").output_text)',
+        soft_wrap=True,
+        markup=False,
+    )
+    console.print("\nStop it with Ctrl-C.", style="dim")

@@ -1,0 +1,190 @@
+"""The turn loop. If you read one file, read this one.
+
+The loop asks one question of the history: does it end in tool calls nobody answered? If so, answer
+them; if not, ask the model. Resuming after an approval, after the client ran its own tool, and after a
+crash are therefore the same thing as continuing, and none of them has code of its own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.errors import BadArguments, GatewayError
+from gateway.events import (
+    CallsStarted,
+    Event,
+    ItemDone,
+    ItemStarted,
+    ModelEvent,
+    RunCompleted,
+    RunFailed,
+    RunPaused,
+    RunStarted,
+    StepDone,
+    Usage,
+)
+from gateway.items import Item, Text, ToolCall, ToolResult, approval_of, new_id, pending_calls
+from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
+
+OUTCOME_UNKNOWN = (
+    "The gateway stopped while this call was running, so its outcome is unknown. It was not repeated. "
+    "Check whether it took effect before you call the tool again."
+)
+CUT_OFF = "This call was not run: the model's answer was cut off at its token limit, so its arguments are incomplete."
+
+LIMIT_REACHED = "This call was not run: the agent's limit for one run was reached."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """The loop with what it stands on: a provider, a toolbox, rules and the memory strategies by name."""
+
+    provider: Provider
+    toolbox: Toolbox
+    rules: Sequence[Rule]
+    memories: Mapping[str, Memory]
+
+    async def run(self, turn: Turn, history: Sequence[Item]) -> AsyncIterator[Event]:
+        """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event."""
+        yield RunStarted(turn.id)
+        try:
+            refusal = strictest([await rule.check_input(turn) for rule in self.rules])
+            if refusal.action == "deny":
+                raise GatewayError(refusal.reason, code="refused")
+            async for event in self._steps(turn, list(history)):
+                yield event
+        except GatewayError as error:
+            yield RunFailed(error=error)
+
+    async def _steps(self, turn: Turn, history: list[Item]) -> AsyncIterator[Event]:
+        agent = turn.agent
+        server_tools = await self.toolbox.specs(agent) if agent.tools else ()
+        ours = {tool.name: tool for tool in server_tools}
+        tools = [*server_tools, *(tool for tool in turn.client_tools if tool.name not in ours)]
+        theirs = {tool.name for tool in tools} - ours.keys()
+        models, options = (agent.model, *agent.fallbacks), {**agent.params, **turn.options}
+        memory, usage, model = self.memories[agent.memory], Usage(), agent.model
+
+        for _ in range(agent.max_steps):
+            if calls := pending_calls(history):
+                asked: list[ToolCall] = []
+                async for event in self._answers(turn, ours, theirs, calls, history, asked):
+                    yield event
+                waiting = tuple(call for call in pending_calls(history) if call not in asked)
+                if waiting or asked:
+                    yield RunPaused(client_calls=waiting, asked_calls=tuple(asked), usage=usage, model=model)
+                    return
+
+            view = await memory.view(turn, history)
+            finish = "stop"
+            async for event in self._ask(
+                ModelCall(models=models, items=view, tools=tools, options=options), ours, history
+            ):
+                if isinstance(event, StepDone):
+                    finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
+                yield event
+
+            if finish in ("length", "content_filter"):
+                for result in failures(history, CUT_OFF):
+                    yield ItemDone(result)
+                yield RunCompleted(reason=finish, usage=usage, model=model)
+                return
+            if not pending_calls(history):
+                yield RunCompleted(reason="stop", usage=usage, model=model)
+                return
+            if agent.max_tokens and usage.output_tokens >= agent.max_tokens:
+                break
+        for result in failures(history, LIMIT_REACHED):
+            yield ItemDone(result)
+        yield RunCompleted(reason="max_steps", usage=usage, model=model)
+
+    async def _ask(
+        self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item]
+    ) -> AsyncIterator[ModelEvent]:
+        """One model call. Its items join the history; its tool calls learn which server they are for."""
+        async for event in self.provider.stream(call):
+            if isinstance(event, ItemDone | ItemStarted):
+                item = event.item
+                if isinstance(item, ToolCall) and (spec := ours.get(item.name)):
+                    item = replace(item, server=spec.server, tool=spec.tool)
+                    event = replace(event, item=item)
+                if isinstance(event, ItemDone):
+                    history.append(item)
+            yield event
+
+    async def _answers(
+        self,
+        turn: Turn,
+        ours: Mapping[str, ToolSpec],
+        theirs: set[str],
+        calls: Sequence[ToolCall],
+        history: list[Item],
+        asked: list[ToolCall],
+    ) -> AsyncIterator[Event]:
+        """Answer every call the gateway may answer now, all at once; those a person must approve go to `asked`."""
+        ready: list[tuple[ToolCall, ToolSpec, Verdict]] = []
+        for call in calls:
+            if spec := ours.get(call.name):
+                verdict = await self._verdict(turn, spec, call, history)
+                if verdict.action == "ask":
+                    asked.append(call)
+                else:
+                    ready.append((call, spec, verdict))
+            elif call.name not in theirs:
+                result = failure(call, f"There is no tool named {call.name!r}. Available: {', '.join(ours) or 'none'}.")
+                history.append(result)
+                yield ItemDone(result)
+        if not ready:
+            return
+        yield CallsStarted(tuple(call for call, _, verdict in ready if verdict.action == "allow"))
+        tasks = [asyncio.create_task(self._answer(turn, *each)) for each in ready]
+        try:
+            for task in asyncio.as_completed(tasks):
+                result = await task
+                history.append(result)
+                yield ItemDone(result)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _verdict(self, turn: Turn, spec: ToolSpec, call: ToolCall, history: Sequence[Item]) -> Verdict:
+        verdict = strictest([await rule.check_call(turn, spec, call, history) for rule in self.rules])
+        if verdict.action == "ask" and (approved := approval_of(call, history)) is not None:
+            return Verdict("allow") if approved else Verdict("deny", "The user refused this call.")
+        return verdict
+
+    async def _answer(self, turn: Turn, call: ToolCall, spec: ToolSpec, verdict: Verdict) -> ToolResult:
+        if verdict.action == "deny":
+            return failure(call, verdict.reason)
+        try:
+            arguments = self.toolbox.arguments(spec, call)
+        except BadArguments as error:
+            return failure(call, str(error))
+        result = await self.toolbox.call(spec, call, arguments)
+        for rule in self.rules:
+            result = await rule.filter_result(turn, spec, call, result)
+        return result
+
+    async def unknown_outcomes(
+        self, turn: Turn, history: Sequence[Item], intents: frozenset[str]
+    ) -> Sequence[ToolResult]:
+        """After a crash: results for the calls that were begun, never answered, and are not safe to repeat."""
+        begun = [call for call in pending_calls(history) if call.call_id in intents]
+        if not begun:
+            return []
+        specs = {spec.name: spec for spec in await self.toolbox.specs(turn.agent)}
+        safe = {name for name, spec in specs.items() if spec.read_only or spec.idempotent}
+        return [failure(call, OUTCOME_UNKNOWN) for call in begun if call.name not in safe]
+
+
+def failures(history: Sequence[Item], reason: str) -> list[ToolResult]:
+    """An error result for every call nobody answered, so that a later turn does not find it pending."""
+    return [failure(call, reason) for call in pending_calls(history)]
+
+
+def failure(call: ToolCall, reason: str) -> ToolResult:
+    return ToolResult(id=new_id("fco"), call_id=call.call_id, content=(Text(text=reason),), is_error=True)
+
+
+def strictest(verdicts: Sequence[Verdict]) -> Verdict:
+    return max(verdicts, key=lambda verdict: ("allow", "ask", "deny").index(verdict.action), default=Verdict())

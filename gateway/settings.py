@@ -1,0 +1,127 @@
+"""One frozen Settings, read once at start and passed down. Nobody else reads the environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.agents.strict_yaml import describe, load
+from gateway.providers.settings import Limits, ProviderSettings
+from gateway.tools.settings import ServerSettings
+
+LOCAL_MODEL = "local/qwen2.5-coder-1.5b-instruct"
+"""What agents use that leave the model to the host, when the environment has no provider's key."""
+
+DEFAULT_MODELS = {
+    "OPENAI_API_KEY": "openai/gpt-4o-mini",
+    "ANTHROPIC_API_KEY": "anthropic/claude-haiku-4-5",
+    "GEMINI_API_KEY": "gemini/gemini-2.5-flash",
+    "MISTRAL_API_KEY": "mistral/mistral-small-latest",
+    "DEEPSEEK_API_KEY": "deepseek/deepseek-chat",
+    "GROQ_API_KEY": "groq/llama-3.3-70b-versatile",
+    "OPENROUTER_API_KEY": "openrouter/openai/gpt-4o-mini",
+}
+"""What they use when it has one; the first that is set wins."""
+
+
+class Settings(BaseModel):
+    """All a gateway needs to know. `gateway.yaml` has these keys; `HOMEPORT_*` and the command line override it.
+
+    `models` are raw models that clients may use without an agent, `*` as wildcard. `store` is a database URL;
+    empty means SQLite in `data`. `environment` is what agent documents may refer to as `{{env.X}}`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    data: Path = Path(".data")
+    agents: Path = Path("agents")
+    store: str = ""
+    providers: tuple[ProviderSettings, ...] = ()
+    models: tuple[str, ...] = ()
+    servers: Mapping[str, ServerSettings] = {}
+    limits: Limits = Limits()
+    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    environment: Mapping[str, str] = Field(default={}, exclude=True, repr=False)
+
+    @property
+    def store_url(self) -> str:
+        return self.store or f"sqlite:///{self.data.absolute() / 'homeport.db'}"
+
+    @property
+    def keys_path(self) -> Path:
+        return self.data / "keys.db"
+
+    @property
+    def local_key_path(self) -> Path:
+        """The key that the commands of this machine use, readable by its user only."""
+        return self.data / "local.key"
+
+
+class SettingsError(ValueError):
+    """The settings are not valid. The message has one line a problem, with file, line and column where there is one."""
+
+
+def read_settings(
+    environ: Mapping[str, str], config: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Defaults, then `gateway.yaml`, then `HOMEPORT_*`, then what was typed. Raises SettingsError.
+
+    Without `config`, a `gateway.yaml` in the working directory is used if it is there.
+    """
+    path = config or (Path(environ["HOMEPORT_CONFIG"]) if environ.get("HOMEPORT_CONFIG") else Path("gateway.yaml"))
+    if not path.exists():
+        if config or environ.get("HOMEPORT_CONFIG"):
+            raise SettingsError(f"{path}: there is no such file.")
+        document, positions = {}, None
+    else:
+        document, positions = load(path, environ)
+    typed = {key: value for key, value in (overrides or {}).items() if value is not None}
+    plain: dict[str, Any] = {**document, **from_environment(environ), **typed}
+    data, agents = Path(plain.get("data", ".data")), Path(plain.get("agents", "agents"))
+    plain["servers"] = {**default_servers(environ, data, agents), **(plain.get("servers") or {})}
+    named: Mapping[str, Any] = plain.get("providers") or {}
+    plain["providers"] = tuple({"name": name, **(given or {})} for name, given in named.items())
+    plain["environment"] = {"HOMEPORT_MODEL": default_model(environ), **environ}
+    try:
+        return Settings.model_validate(plain)
+    except ValidationError as error:
+        raise SettingsError("\n".join(describe(error, positions, Settings))) from None
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """`HOMEPORT_HOST`, `HOMEPORT_PORT`, `HOMEPORT_DATA`, `HOMEPORT_AGENTS`, `HOMEPORT_STORE`, `HOMEPORT_LOG_LEVEL`;
+    `HOMEPORT_ALLOWED_HOSTS` and `HOMEPORT_MODELS` are comma-separated."""
+    plain: dict[str, Any] = {
+        name: value
+        for name in ("host", "port", "data", "agents", "store", "log_level")
+        if (value := environ.get(f"HOMEPORT_{name.upper()}"))
+    }
+    for name in ("allowed_hosts", "models"):
+        if value := environ.get(f"HOMEPORT_{name.upper()}"):
+            plain[name] = tuple(one.strip() for one in value.split(",") if one.strip())
+    return plain
+
+
+def default_model(environ: Mapping[str, str]) -> str:
+    """What `{{env.HOMEPORT_MODEL}}` is when nobody set it."""
+    return next((model for key, model in DEFAULT_MODELS.items() if environ.get(key)), LOCAL_MODEL)
+
+
+def default_servers(environ: Mapping[str, str], data: Path, agents: Path) -> dict[str, Any]:
+    """The tool servers that come with Homeport. Ticketing needs a tracker: `TICKETING_URL` and its credentials."""
+    knowledge = {"homeport": {"folder": str(agents / "knowledge")}} if (agents / "knowledge").is_dir() else {}
+    servers: dict[str, Any] = {
+        "rag": {"module": "mcp_tools.rag", "settings": {"data": str(data / "rag"), "knowledge_bases": knowledge}},
+        "filesystem": {"module": "mcp_tools.filesystem", "settings": {"roots": [str(data / "files")]}},
+    }
+    if url := environ.get("TICKETING_URL"):
+        names = {"user": "TICKETING_USER", "password": "TICKETING_PASSWORD", "token": "TICKETING_TOKEN"}
+        credentials = {key: environ[name] for key, name in names.items() if environ.get(name)}
+        preset = environ.get("TICKETING_PRESET", "roundup")
+        settings = {"preset": preset, "base_url": url, "data": str(data / "ticketing"), **credentials}
+        servers["ticketing"] = {"module": "mcp_tools.ticketing", "settings": settings}
+    return servers

@@ -1,0 +1,90 @@
+"""The tables of the SQLite store and the named steps that led to them, oldest first.
+
+A step that was released is never edited: a change is a new function below the last. What the columns mean is
+said here; reading and writing them is in `_reads.py` and `_writes.py`.
+
+Along one branch `items.n` rises with time, because a turn can only be continued once it has ended. So the
+order of a history is the order of `items.n`, and an item's `n` is a page cursor.
+"""
+
+from sqlite_utils import Database, Migrations
+
+MIGRATIONS = Migrations("homeport-store")
+
+
+def migrate(db: Database) -> None:
+    """Bring the database to the newest schema. Raises ValueError when a newer Homeport has written it."""
+    MIGRATIONS.apply(db)
+    # Names the database knows and this code does not: after `apply` nothing of ours can be missing.
+    ours = {step.name for step in MIGRATIONS.pending(Database(memory=True))}
+    foreign = sorted({step.name for step in MIGRATIONS.applied(db)} - ours)
+    if foreign:
+        raise ValueError(f"The database was written by a newer Homeport ({', '.join(foreign)}).")
+
+
+@MIGRATIONS()
+def m001_turns(db: Database) -> None:
+    """Turns, their items, and the agent revisions they ran on.
+
+    agents.key     sha256 of `body`; `body` is the AgentSpec as JSON
+    turns.request  what else was asked, as JSON: instructions, client_tools, options, stored, wire
+    turns.status   TurnEnd.status, or in_progress; `ending` is the rest of TurnEnd as JSON
+    turns.deleted  1: gone for callers, kept because another turn or a conversation continues it
+    items.output   0: part of the turn's input, 1: added by the run
+    items.hidden   1: deleted from its conversation; still part of the turn as it was
+    """
+    db.table("agents").create({"key": str, "body": str}, pk="key", not_null={"body"}, strict=True)
+    db.table("turns").create(
+        {
+            "n": int,
+            "id": str,
+            "parent": int,
+            "conversation": str,
+            "agent": str,
+            "owner": str,
+            "created_at": float,
+            "request": str,
+            "deleted": int,
+            "status": str,
+            "ended_at": float,
+            "ending": str,
+        },
+        pk="n",
+        not_null={"id", "agent", "owner", "created_at", "request", "deleted", "status"},
+        defaults={"deleted": 0, "status": "in_progress"},
+        foreign_keys=[("parent", "turns", "n"), ("agent", "agents", "key")],
+        strict=True,
+    )
+    db.table("items").create(
+        {"n": int, "turn": int, "id": str, "output": int, "hidden": int, "body": str},
+        pk="n",
+        not_null={"turn", "id", "output", "hidden", "body"},
+        defaults={"hidden": 0},
+        foreign_keys=[("turn", "turns", "n")],
+        strict=True,
+    )
+    db.conn.execute("create unique index turns_id on turns (id)")
+    db.conn.execute("create index turns_parent on turns (parent) where parent is not null")
+    db.conn.execute("create index turns_unfinished on turns (n) where status = 'in_progress'")
+    db.conn.execute("create index items_turn on items (turn)")
+
+
+@MIGRATIONS()
+def m002_conversations(db: Database) -> None:
+    """Names for the newest turn of a branch; `metadata` is a JSON object."""
+    db.table("conversations").create(
+        {"id": str, "created_at": float, "metadata": str, "newest": int, "owner": str},
+        pk="id",
+        not_null={"created_at", "metadata", "owner"},
+        foreign_keys=[("newest", "turns", "n")],
+        strict=True,
+    )
+    db.conn.execute("create index conversations_newest on conversations (newest) where newest is not null")
+
+
+@MIGRATIONS()
+def m003_intents(db: Database) -> None:
+    """Tool calls that were begun."""
+    db.table("intents").create(
+        {"turn": int, "call_id": str}, pk=("turn", "call_id"), foreign_keys=[("turn", "turns", "n")], strict=True
+    )

@@ -1,0 +1,224 @@
+"""The one thread that writes to the database: a queue of operations, many of them to a COMMIT.
+
+It knows nothing of turns. An operation is a function of the connection; it may be run again when the batch it
+was in could not be committed, so it must have no effect but on the database. One writer, which alone
+checkpoints, also keeps clear of the WAL-reset bug of SQLite before 3.51.3, which takes two.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from sqlite_utils import Database
+
+from gateway.errors import GatewayError, StorageFull
+from gateway.stores._schema import migrate
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+
+BATCH = 256
+IDLE = 1.0
+"""Seconds without a write after which the write-ahead log is emptied."""
+PRAGMAS = (
+    "journal_mode = wal",
+    "synchronous = full",
+    "foreign_keys = on",
+    "busy_timeout = 5000",
+    "cache_size = -16000",
+    "wal_autocheckpoint = 2000",
+    "journal_size_limit = 67108864",
+)
+
+
+@dataclass(slots=True)
+class _Job:
+    """One operation, who waits for it, and what to do on the loop once it is durable."""
+
+    operation: Operation[Any]
+    future: asyncio.Future[Any]
+    committed: Callable[[Any], None] | None
+    result: Any = None
+    error: Exception | None = None
+
+
+class Writer:
+    """Made and used on one event loop; the connection never leaves the thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._open = False
+
+    async def start(self) -> None:
+        """Open and migrate the database. Raises ValueError or StorageFull when it cannot be used."""
+        self._loop = asyncio.get_running_loop()
+        started: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._main, args=(started,), name="store-writer", daemon=True)
+        self._thread.start()
+        await started
+        self._open = True
+
+    async def stop(self) -> None:
+        """Finish what is queued, then close."""
+        self._open = False
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def write(self, operation: Operation[T], committed: Callable[[T], None] | None = None) -> asyncio.Future[T]:
+        """Queue `operation`; its result arrives after the COMMIT, or the error it raised and nothing was written.
+
+        `committed` is called on the loop in commit order, also when the waiting task was cancelled: a cancelled
+        wait does not take the write back.
+        """
+        if not self._open:
+            raise StorageFull("The database is closed.")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Job(operation, future, committed))
+        return future
+
+    def _main(self, started: asyncio.Future[None]) -> None:
+        try:
+            connection = _open(self._path)
+        except (sqlite3.Error, OSError) as error:
+            self._call(_fail, started, StorageFull(f"The database {self._path} cannot be opened: {error}"))
+            return
+        except ValueError as error:
+            self._call(_fail, started, error)
+            return
+        self._call(_succeed, started, None)
+        try:
+            self._serve(connection)
+        finally:
+            connection.close()
+            self._call(self._abandon)
+
+    def _serve(self, connection: sqlite3.Connection) -> None:
+        unchecked = True
+        while True:
+            try:
+                job = self._queue.get(timeout=IDLE if unchecked else None)
+            except Empty:
+                unchecked = not _empty_log(connection)
+                continue
+            batch: list[_Job] = []
+            while job is not None:
+                batch.append(job)
+                if len(batch) == BATCH or self._queue.empty():
+                    break
+                job = self._queue.get()
+            if batch:
+                self._commit(connection, batch)
+                self._call(_acknowledge, batch)
+                unchecked = True
+            if job is None:
+                return
+
+    def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Job]) -> None:
+        """Run the batch in one transaction; if that fails as a whole, each job in its own."""
+        try:
+            connection.execute("begin immediate")
+            for job in batch:
+                _run(connection, job)
+            connection.execute("commit")
+        except sqlite3.Error as error:
+            # A full disk may already have rolled the transaction back; a second rollback would raise.
+            if connection.in_transaction:
+                connection.rollback()
+            if len(batch) > 1:
+                for job in batch:
+                    self._commit(connection, [job])
+            else:
+                logger.error("nothing was stored: %s", error)
+                batch[0].error = StorageFull()
+                batch[0].error.__cause__ = error
+
+    def _abandon(self) -> None:
+        """On the loop: nobody serves the queue any more."""
+        self._open = False
+        while not self._queue.empty():
+            job = self._queue.get()
+            if job is not None:
+                _fail(job.future, StorageFull("The database is closed."))
+
+    def _call(self, function: Callable[..., None], *args: object) -> None:
+        # The loop is closed only when nobody waits for an answer.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *args)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # Made here with tight rights; SQLite gives -wal and -shm the same.
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(f"pragma {pragma}")
+        migrate(Database(connection))
+    except (sqlite3.Error, ValueError):
+        connection.close()
+        raise
+    return connection
+
+
+def _run(connection: sqlite3.Connection, job: _Job) -> None:
+    """One operation under a savepoint, so that its failure leaves the others of the batch alone."""
+    job.error = None
+    connection.execute("savepoint job")
+    try:
+        job.result = job.operation(connection)
+    except sqlite3.IntegrityError as error:
+        job.error = ValueError(f"Not stored: {error}.")
+        connection.execute("rollback to job")
+    except sqlite3.Error:
+        # Not this operation's own fault: out of space, read-only, an I/O error.
+        raise
+    except (GatewayError, ValueError) as error:
+        job.error = error
+        connection.execute("rollback to job")
+    except Exception as error:
+        logger.exception("a write failed")
+        job.error = error
+        connection.execute("rollback to job")
+    connection.execute("release job")
+
+
+def _acknowledge(batch: Sequence[_Job]) -> None:
+    for job in batch:
+        if job.error is not None:
+            _fail(job.future, job.error)
+            continue
+        if job.committed is not None:
+            job.committed(job.result)
+        _succeed(job.future, job.result)
+
+
+def _succeed(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    """Move the write-ahead log into the database and truncate it; False while a reader is in the way."""
+    connection.execute("pragma busy_timeout = 0")
+    try:
+        busy = connection.execute("pragma wal_checkpoint(truncate)").fetchall()[0][0]
+    except sqlite3.Error as error:
+        logger.warning("the write-ahead log could not be emptied: %s", error)
+        return False
+    finally:
+        connection.execute("pragma busy_timeout = 5000")
+    return not busy

@@ -1,0 +1,165 @@
+"""What the writer does to the database: plain functions of its connection, each run inside a transaction.
+
+They may be run twice (see `_writer.py`), and check before they write.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from gateway.errors import ConversationLocked, NotFound
+from gateway.ports import Conversation, Turn, TurnEnd
+from gateway.stores._reads import BRANCH, CONVERSATION, no_conversation, no_item, no_turn
+from gateway.stores._rows import load_conversation
+
+BEGIN = """
+insert into turns (id, parent, conversation, agent, owner, created_at, request) values (?, ?, ?, ?, ?, ?, ?)
+"""
+ADD = "insert into items (turn, id, output, body) values (?, ?, ?, ?)"
+PURGEABLE = """
+select parent from turns where n = ? and deleted = 1 and status <> 'in_progress'
+and not exists (select 1 from turns as later where later.parent = turns.n)
+and not exists (select 1 from conversations where newest = turns.n)
+"""
+HIDE = f"""
+update items set hidden = 1 where n in (
+    with recursive {BRANCH}
+    select items.n from branch join items on items.turn = branch.n
+    where items.hidden = 0 and (
+        items.id = :item or json_extract(items.body, '$.call_id') in (
+            select json_extract(items.body, '$.call_id') from branch join items on items.turn = branch.n
+            where items.id = :item and items.hidden = 0
+        )
+    )
+)
+"""
+
+Row = tuple[str, str]
+"""An item's id and body."""
+
+
+def begin(
+    db: sqlite3.Connection, turn: Turn, agent: str, agent_body: str | None, request: str, items: Sequence[Row]
+) -> None:
+    """`agent` is its key; `agent_body` is None when the row is known to be there.
+
+    A deleted turn cannot be continued, unless by the conversation whose newest it is: the conversation lives on.
+    """
+    newest = None if turn.conversation is None else _newest(db, turn.conversation)
+    parent = None if turn.parent is None else _parent(db, turn.parent, newest)
+    if turn.conversation is not None and parent != newest:
+        raise ConversationLocked(param="conversation")
+    if agent_body is not None:
+        db.execute("insert into agents (key, body) values (?, ?) on conflict do nothing", (agent, agent_body))
+    row = (turn.id, parent, turn.conversation, agent, turn.owner, turn.created_at, request)
+    n = db.execute(BEGIN, row).lastrowid
+    if turn.conversation is not None:
+        db.execute("update conversations set newest = ? where id = ?", (n, turn.conversation))
+    _add(db, n, 0, items)
+
+
+def append(db: sqlite3.Connection, turn_id: str, items: Sequence[Row]) -> None:
+    _add(db, _running(db, turn_id)[0], 1, items)
+
+
+def intend(db: sqlite3.Connection, turn_id: str, call_ids: Sequence[str]) -> None:
+    n, _ = _running(db, turn_id)
+    db.executemany(
+        "insert into intents (turn, call_id) values (?, ?) on conflict do nothing", [(n, c) for c in call_ids]
+    )
+
+
+def end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, items: Sequence[Row]) -> None:
+    """`ending` is `dump_end(end)`."""
+    n, deleted = _running(db, turn_id)
+    _add(db, n, 1, items)
+    db.execute(
+        "update turns set status = ?, ended_at = ?, ending = ? where n = ?", (end.status, end.ended_at, ending, n)
+    )
+    if deleted:
+        _purge(db, n)
+
+
+def delete(db: sqlite3.Connection, turn_id: str) -> None:
+    rows = db.execute("update turns set deleted = 1 where id = ? and deleted = 0 returning n", (turn_id,)).fetchall()
+    if not rows:
+        raise no_turn(turn_id)
+    _purge(db, rows[0][0])
+
+
+def create_conversation(db: sqlite3.Connection, conversation: Conversation, metadata: str) -> None:
+    newest = None if conversation.newest is None else _parent(db, conversation.newest, None)
+    db.execute(
+        "insert into conversations (id, created_at, metadata, newest, owner) values (?, ?, ?, ?, ?)",
+        (conversation.id, conversation.created_at, metadata, newest, conversation.owner),
+    )
+
+
+def update_conversation(db: sqlite3.Connection, id: str, metadata: str) -> Conversation:
+    db.execute("update conversations set metadata = ? where id = ?", (metadata, id))
+    rows = db.execute(CONVERSATION, (id,)).fetchall()
+    if not rows:
+        raise no_conversation(id)
+    return load_conversation(rows[0])
+
+
+def delete_conversation(db: sqlite3.Connection, id: str) -> None:
+    newest = _newest(db, id)
+    db.execute("delete from conversations where id = ?", (id,))
+    _purge(db, newest)
+
+
+def delete_conversation_item(db: sqlite3.Connection, id: str, item_id: str) -> None:
+    """A tool call goes with its result: half of the pair would read as a call that nobody answered."""
+    tip = _newest(db, id)
+    if not db.execute(HIDE, {"tip": tip, "item": item_id}).rowcount:
+        raise no_item(item_id)
+
+
+def _newest(db: sqlite3.Connection, conversation: str) -> int | None:
+    rows = db.execute("select newest from conversations where id = ?", (conversation,)).fetchall()
+    if not rows:
+        raise no_conversation(conversation)
+    return rows[0][0]
+
+
+def _parent(db: sqlite3.Connection, turn_id: str, newest: int | None) -> int:
+    """The turn to go on from. One that still runs is locked: its later items would mix into what continues it."""
+    rows = db.execute("select n, deleted, status from turns where id = ?", (turn_id,)).fetchall()
+    if not rows or (rows[0][1] and rows[0][0] != newest):
+        raise NotFound(
+            f"Previous response with id '{turn_id}' not found.",
+            code="previous_response_not_found",
+            param="previous_response_id",
+        )
+    n, _, status = rows[0]
+    if status == "in_progress":
+        raise ConversationLocked(param="conversation" if newest == n else "previous_response_id")
+    return n
+
+
+def _running(db: sqlite3.Connection, turn_id: str) -> tuple[int, int]:
+    """(n, deleted) of a turn that may be added to; a deleted one may, so that its run comes to an end."""
+    rows = db.execute("select n, deleted, status from turns where id = ?", (turn_id,)).fetchall()
+    if not rows:
+        raise no_turn(turn_id)
+    n, deleted, status = rows[0]
+    if status != "in_progress":
+        raise ValueError(f"Turn '{turn_id}' has already ended.")
+    return n, deleted
+
+
+def _add(db: sqlite3.Connection, turn: int | None, output: int, items: Sequence[Row]) -> None:
+    for id, body in items:
+        db.execute(ADD, (turn, id, output, body))
+
+
+def _purge(db: sqlite3.Connection, n: int | None) -> None:
+    """Remove this turn, and what it continued, as far as they are deleted and nothing needs them any more."""
+    while n is not None:
+        rows = db.execute(PURGEABLE, (n,)).fetchall()
+        if not rows:
+            return
+        db.execute("delete from items where turn = ?", (n,))
+        db.execute("delete from intents where turn = ?", (n,))
+        db.execute("delete from turns where n = ?", (n,))
+        n = rows[0][0]

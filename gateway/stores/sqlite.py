@@ -1,0 +1,153 @@
+"""Turns, items and conversations in one SQLite file. Not for several processes: a second one is refused.
+
+One thread writes, many operations to a commit, and a call returns only after its COMMIT (`_writer.py`); reads go
+to read-only connections (`_readers.py`); histories of the branches in use are kept in memory (`_histories.py`).
+"""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from gateway.errors import StorageFull
+from gateway.items import Item
+from gateway.ports import Conversation, StoredTurn, Turn, TurnEnd
+from gateway.stores import _reads, _writes
+from gateway.stores._histories import Histories
+from gateway.stores._lock import lock
+from gateway.stores._readers import Readers
+from gateway.stores._rows import dump_agent, dump_end, dump_items, dump_request, to_json
+from gateway.stores._writer import Writer
+
+SCHEME = "sqlite:///"
+
+
+class SQLiteStore:
+    """`ports.Store` at `sqlite:////absolute/path.db` or `sqlite:///relative/path.db`.
+
+    Entering creates the file and its folder if need be and brings the schema up to date. It raises ValueError
+    when another process has the database open or a newer Homeport has written it, StorageFull when it cannot
+    be opened. A call that is cancelled while it waits may still have been stored.
+
+    Beyond the port: a turn whose parent has not ended raises ConversationLocked; ending a turn twice, or using
+    an id twice, raises ValueError; deleting a tool call or its result from a conversation hides both.
+    """
+
+    def __init__(self, url: str) -> None:
+        path = url.removeprefix(SCHEME)
+        if path == url or not path or path.startswith(":"):
+            raise ValueError(
+                f"'{url}' is not a SQLite URL: write sqlite:////absolute/path.db or sqlite:///relative.db."
+            )
+        self._path = Path(path).absolute()
+        self._histories = Histories()
+        self._agents: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = lock(self._path.with_name(self._path.name + ".lock"))
+        except OSError as error:
+            raise StorageFull(f"The database {self._path} cannot be opened: {error}") from error
+        try:
+            self._writer = Writer(self._path)
+            await self._writer.start()
+            self._readers = Readers(self._path)
+        except BaseException:
+            await self._writer.stop()
+            os.close(self._lock)
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        # The writer closes last: the last connection to close empties the log, and a reader may not.
+        await self._readers.close()
+        await self._writer.stop()
+        os.close(self._lock)
+
+    async def begin(self, turn: Turn) -> None:
+        agent, agent_body = dump_agent(turn.agent)
+        rows, size = dump_items(turn.input)
+        known = agent in self._agents
+        operation = partial(
+            _writes.begin,
+            turn=turn,
+            agent=agent,
+            agent_body=None if known else agent_body,
+            request=dump_request(turn),
+            items=rows,
+        )
+
+        def committed(_: None) -> None:
+            self._agents.add(agent)
+            self._histories.begun(turn.id, turn.parent, turn.input, size)
+
+        await self._writer.write(operation, committed)
+
+    async def append(self, turn_id: str, *items: Item) -> None:
+        rows, size = dump_items(items)
+        operation = partial(_writes.append, turn_id=turn_id, items=rows)
+        await self._writer.write(operation, lambda _: self._histories.added(turn_id, items, size))
+
+    async def intend(self, turn_id: str, *call_ids: str) -> None:
+        await self._writer.write(partial(_writes.intend, turn_id=turn_id, call_ids=call_ids))
+
+    async def end(self, turn_id: str, end: TurnEnd, *items: Item) -> None:
+        rows, size = dump_items(items)
+        operation = partial(_writes.end, turn_id=turn_id, end=end, ending=dump_end(end), items=rows)
+        await self._writer.write(operation, lambda _: self._histories.added(turn_id, items, size))
+
+    async def history(self, turn_id: str) -> list[Item]:
+        """As the port says; NotFound for an unknown turn and for a deleted one that has ended."""
+        cached = self._histories.get(turn_id)
+        if cached is not None:
+            return cached
+        token = self._histories.reading(turn_id)
+        items: list[Item] = []
+        size = 0
+        try:
+            items, size = await self._readers.read(partial(_reads.history, turn_id=turn_id))
+        finally:
+            self._histories.read(turn_id, token, items, size)
+        return items
+
+    async def get(self, turn_id: str) -> StoredTurn:
+        """Sequences come back as tuples, whatever was given."""
+        return await self._readers.read(partial(_reads.turn, turn_id=turn_id))
+
+    async def delete(self, turn_id: str) -> None:
+        await self._writer.write(partial(_writes.delete, turn_id=turn_id), lambda _: self._histories.forget(turn_id))
+
+    async def unfinished(self) -> list[StoredTurn]:
+        return await self._readers.read(_reads.unfinished)
+
+    async def create_conversation(self, conversation: Conversation) -> None:
+        metadata = to_json(conversation.metadata)
+        await self._writer.write(partial(_writes.create_conversation, conversation=conversation, metadata=metadata))
+
+    async def conversation(self, id: str) -> Conversation:
+        return self._readers.read_here(partial(_reads.conversation, id=id))
+
+    async def update_conversation(self, id: str, metadata: Mapping[str, str]) -> Conversation:
+        return await self._writer.write(partial(_writes.update_conversation, id=id, metadata=to_json(metadata)))
+
+    async def delete_conversation(self, id: str) -> None:
+        await self._writer.write(partial(_writes.delete_conversation, id=id))
+
+    async def conversation_items(
+        self, id: str, *, after: str | None, limit: int, newest_first: bool
+    ) -> tuple[list[Item], bool]:
+        """`after` is an item's id; an unknown one is NotFound."""
+        return await self._readers.read(
+            partial(_reads.conversation_items, id=id, after=after, limit=limit, newest_first=newest_first)
+        )
+
+    async def conversation_item(self, id: str, item_id: str) -> Item:
+        return await self._readers.read(partial(_reads.conversation_item, id=id, item_id=item_id))
+
+    async def delete_conversation_item(self, id: str, item_id: str) -> None:
+        """The item, and its other half if it is a tool call or result, leaves the conversation and its history."""
+        await self._writer.write(
+            partial(_writes.delete_conversation_item, id=id, item_id=item_id), lambda _: self._histories.clear()
+        )

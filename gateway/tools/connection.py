@@ -1,0 +1,280 @@
+"""Opens one connection to a tool server: in this process, to a child over stdio, or over streamable HTTP.
+
+A connection is used until it breaks and is never repaired; `upstream.py` watches over it and opens the next one.
+"""
+
+import asyncio
+import importlib
+import logging
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TextIO, cast
+
+import anyio
+import httpx2
+from mcp import Client, MCPError, StdioServerParameters, stdio_client, types
+from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from mcp.server import MCPServer, Server
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.items import Text
+from gateway.tools.fault_transport import HTTP_FAILED, MAX_BODY, FaultTransport
+from gateway.tools.link import Answer, CallFailed, ListedTool
+from gateway.tools.results import parts_of
+from gateway.tools.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+InProcessServer = MCPServer[Any] | Server[Any]
+
+MAX_PAGES = 100
+MAX_TOOLS = 2000
+"""A listing that does not end, or that no model could take, is cut here."""
+MAX_GARBAGE = 100
+"""Lines of a child's stdout that are not MCP before it is given up: a program that talks to people, not to us."""
+LISTEN_AGAIN = (1.0, 60.0)
+"""Seconds before a lost subscription is opened again: at first, and at most."""
+
+_RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
+    types.CallToolResult | types.InputRequiredResult
+)
+
+
+def create_server(settings: ServerSettings) -> InProcessServer:
+    """Imports the module and makes its server. Blocks: run it on a thread. Raises what the module raises."""
+    try:
+        made = importlib.import_module(settings.module).create_server(dict(settings.settings))
+    except SystemExit as error:
+        raise RuntimeError(f"{settings.module} ended the interpreter while it was loaded: {error}") from error
+    if not isinstance(made, MCPServer | Server):
+        raise TypeError(f"{settings.module}.create_server returned {type(made).__name__}, not an MCP server")
+    return cast("InProcessServer", made)
+
+
+@asynccontextmanager
+async def connect(
+    name: str,
+    settings: ServerSettings,
+    server: InProcessServer | None,
+    changed: Callable[[], None],
+    last_words: deque[str],
+) -> "AsyncIterator[Connection]":
+    """Enter and leave it in one task, inside a deadline: a silent server holds it up for ever.
+
+    `server` is the object of a `module`. `changed` is called when the tool list may have changed and when the
+    connection may have ended. A child's last lines on stderr are put into `last_words`.
+    """
+    async with AsyncExitStack() as stack:
+        ended = anyio.Event()
+        target: Any = server
+        if settings.kind == "command":
+            errlog = await stack.enter_async_context(_stderr(name, last_words))
+            command, *arguments = settings.command
+            child = StdioServerParameters(command=command, args=arguments, env=dict(settings.env), cwd=settings.cwd)
+            target = _WatchedTransport(stdio_client(child, errlog=errlog), ended, changed)
+        elif settings.kind == "url":
+            http = httpx2.AsyncClient(
+                transport=FaultTransport(httpx2.AsyncHTTPTransport()),
+                headers=dict(settings.headers),
+                timeout=httpx2.Timeout(10.0, read=max(300.0, settings.timeout + 30.0)),
+            )
+            await stack.enter_async_context(http)
+            target = streamable_http_client(settings.url, http_client=http, max_sse_event_size=MAX_BODY)
+
+        async def notice(message: object) -> None:
+            if isinstance(message, types.ToolListChangedNotification):
+                changed()
+
+        client = await stack.enter_async_context(Client(target, cache=None, message_handler=notice))
+        group = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(group.cancel_scope.cancel)
+        capability = client.server_capabilities.tools
+        if capability and capability.list_changed:
+            group.start_soon(_listen, client, changed)
+        yield Connection(client, ended)
+
+
+class Connection:
+    """An open connection: a `link.Link`. `ended` is set when a child's stdout has closed."""
+
+    def __init__(self, client: Client, ended: anyio.Event) -> None:
+        self._client = client
+        self._ended = ended
+
+    async def tools(self) -> tuple[ListedTool, ...]:
+        """The whole list. Raises whatever the connection raises."""
+        found: dict[str, ListedTool] = {}
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            page = await self._client.list_tools(cursor=cursor)
+            for tool in page.tools:
+                found.setdefault(tool.name, _listed(tool))
+            cursor = page.next_cursor
+            if cursor is None or len(found) >= MAX_TOOLS:
+                break
+        return tuple(found.values())[:MAX_TOOLS]
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Answer:
+        """Cancelling the awaiting task cancels the call at the server too. Raises `CallFailed`."""
+        if self._ended.is_set():
+            raise CallFailed("the server has ended", ran=False, lost=True)
+        params = types.CallToolRequestParams(name=tool, arguments=dict(arguments))
+        request = types.CallToolRequest(params=params)
+        try:
+            result = await self._send(request)
+        except MCPError as error:
+            return _refusal(error)
+        except ValidationError as error:
+            raise CallFailed("its answer is not a valid MCP tool result", ran=True) from error
+        if isinstance(result, types.InputRequiredResult):
+            raise CallFailed("it wants to ask the user something first, which is not possible here", ran=False)
+        return Answer(parts_of(result.content, result.structured_content), is_error=result.is_error)
+
+    async def _send(self, request: types.CallToolRequest) -> types.CallToolResult | types.InputRequiredResult:
+        # Not Client.call_tool: that checks results against the server's own output schema, whose patterns could keep
+        # the event loop busy, and it throws away the result of a tool that has already done its work.
+        try:
+            return await self._client.session.send_request(request, _RESULT)
+        except MCPError as error:
+            if error.code != types.HEADER_MISMATCH:
+                raise
+        # The recovery that the 2026-07-28 specification asks for: the tool's schema changed, so list again and resend.
+        await self.tools()
+        return await self._client.session.send_request(request, _RESULT)
+
+
+def _refusal(error: MCPError) -> Answer:
+    """The server's JSON-RPC error is an answer; a fault on the way is a `CallFailed`."""
+    data = cast("dict[str, Any]", error.data) if isinstance(error.data, dict) else {}
+    if "fault" in data:
+        raise CallFailed(f"{error.message} ({data['fault']})", ran=bool(data.get("sent")), lost=True) from error
+    if error.code == HTTP_FAILED and "http_status" in data:
+        # A client error says that the request was not accepted; a server error may come after the deed.
+        raise CallFailed(error.message, ran=int(data["http_status"]) >= 500) from error
+    if error.code == types.CONNECTION_CLOSED:
+        raise CallFailed("the connection was lost", ran=True, lost=True) from error
+    if error.code == types.PARSE_ERROR:
+        raise CallFailed("its answer could not be read", ran=True) from error
+    return Answer((Text(text=error.message),), is_error=True)
+
+
+def _listed(tool: types.Tool) -> ListedTool:
+    notes = tool.annotations or types.ToolAnnotations()
+    read_only = notes.read_only_hint is True
+    return ListedTool(
+        name=tool.name,
+        description=tool.description or tool.title or "",
+        schema=tool.input_schema,
+        read_only=read_only,
+        destructive=not read_only and notes.destructive_hint is not False,
+        idempotent=notes.idempotent_hint is True,
+        open_world=notes.open_world_hint is not False,
+    )
+
+
+async def _listen(client: Client, changed: Callable[[], None]) -> None:
+    """Hears of changed tool lists (protocol 2026-07-28; older servers notify by themselves) and of lost connections."""
+    delay, longest = LISTEN_AGAIN
+    while True:
+        try:
+            async with client.listen(tools_list_changed=True) as subscription:
+                if not subscription.honored.tools_list_changed:
+                    return
+                async for _ in subscription:
+                    changed()
+        except ListenNotSupportedError:
+            return
+        except (MCPError, SubscriptionLost, TimeoutError) as error:
+            logger.debug("subscription lost: %s", error)
+        changed()
+        await anyio.sleep(delay)
+        delay = min(delay * 2, longest)
+
+
+class _WatchedTransport:
+    """A transport that tells when the other side closed its stream: the client itself says so only to the next call."""
+
+    def __init__(self, inner: Any, ended: anyio.Event, changed: Callable[[], None]) -> None:
+        self._inner = inner
+        self._ended = ended
+        self._changed = changed
+
+    async def __aenter__(self) -> tuple[Any, Any]:
+        read, write = await self._inner.__aenter__()
+        return _WatchedStream(read, self._ended, self._changed), write
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(kind, error, trace)
+
+
+class _WatchedStream:
+    """The read stream of `_WatchedTransport`. It also ends when too much of what arrives is not MCP."""
+
+    def __init__(self, inner: Any, ended: anyio.Event, changed: Callable[[], None]) -> None:
+        self._inner = inner
+        self._ended = ended
+        self._changed = changed
+        self._garbage = 0
+
+    async def receive(self) -> Any:
+        return await self._inner.receive()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            item = await self._inner.__anext__()
+            self._garbage += isinstance(item, Exception)
+            if self._garbage > MAX_GARBAGE:
+                logger.warning("a tool server was given up: its stdout is not MCP")
+                raise StopAsyncIteration
+        except StopAsyncIteration:
+            self._ended.set()
+            self._changed()
+            raise
+        return item
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(kind, error, trace)
+
+
+@asynccontextmanager
+async def _stderr(name: str, last_words: deque[str]) -> AsyncIterator[TextIO]:
+    """A file for a child's stderr whose lines go to the log, so that nothing of it is lost or mixed up."""
+    source, sink = os.pipe()
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(source, "rb", 0)
+    )
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_log_lines, name, reader, last_words)
+            with os.fdopen(sink, "w") as file:
+                yield file
+            group.cancel_scope.cancel()
+    finally:
+        transport.close()
+
+
+async def _log_lines(name: str, reader: asyncio.StreamReader, last_words: deque[str]) -> None:
+    while chunk := await reader.read(16_384):
+        for line in chunk.decode("utf-8", "replace").splitlines():
+            if line.strip():
+                last_words.append(line.strip()[:500])
+                logger.info("%s: %s", name, line.rstrip())

@@ -1,0 +1,90 @@
+"""The toolbox as the gateway starts it: MCP and the tool servers are imported on a thread, after the socket is open.
+
+The import of `mcp` alone costs 0.6 s of CPU, which would stand between a start and the first answer.
+"""
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, Self
+
+from gateway.agents.spec import AgentSpec
+from gateway.errors import NotFound
+from gateway.items import ToolCall, ToolResult
+from gateway.ports import Toolbox, ToolSpec
+from gateway.tools.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+
+class DeferredToolbox:
+    """A `ports.Toolbox` that becomes ready in the background; whoever needs a tool before waits for it.
+
+    `mounted` is an ASGI app that serves the in-process servers; the rest of the path names the server.
+    """
+
+    def __init__(self, servers: Mapping[str, ServerSettings], hosts: Sequence[str]) -> None:
+        self._servers = servers
+        self._hosts = hosts
+        self._loaded: asyncio.Future[Any] | None = None
+        self._stop = asyncio.Event()
+        self._owner: asyncio.Task[None] | None = None
+        self._toolbox: Any = None
+
+    async def __aenter__(self) -> Self:
+        self._loaded = asyncio.get_running_loop().create_future()
+        self._owner = asyncio.create_task(self._own(self._loaded), name="toolbox")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._stop.set()
+        if self._owner is not None:
+            await asyncio.wait([self._owner])
+
+    async def _own(self, loaded: "asyncio.Future[Any]") -> None:
+        """Load, enter, wait for the end and leave: all in this one task, as MCP's task groups require."""
+        try:
+            module, mounting = await asyncio.gather(
+                asyncio.to_thread(importlib.import_module, "gateway.tools.mcp"),
+                asyncio.to_thread(importlib.import_module, "gateway.tools.mounted"),
+            )
+            async with module.MCPToolbox(self._servers) as toolbox:
+                await toolbox.imported()
+                async with mounting.MountedServers(toolbox.in_process, self._hosts) as mounted:
+                    self._toolbox = toolbox
+                    loaded.set_result((toolbox, mounted))
+                    await self._stop.wait()
+        except Exception as error:
+            logger.exception("The tools could not be started")
+            if not loaded.done():
+                loaded.set_exception(error)
+                loaded.exception()  # It is logged above; nobody may ever ask for a tool.
+
+    async def _ready(self) -> tuple[Any, Any]:
+        assert self._loaded is not None
+        return await asyncio.shield(self._loaded)
+
+    async def specs(self, agent: AgentSpec) -> Sequence[ToolSpec]:
+        toolbox = self._toolbox or (await self._ready())[0]
+        return await toolbox.specs(agent)
+
+    def arguments(self, spec: ToolSpec, call: ToolCall) -> dict[str, Any]:
+        return self._inner().arguments(spec, call)
+
+    async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any]) -> ToolResult:
+        return await self._inner().call(spec, call, arguments)
+
+    def _inner(self) -> Toolbox:
+        assert self._toolbox is not None, "a tool is called only after its spec was handed out"
+        return self._toolbox
+
+    async def mounted(
+        self, scope: MutableMapping[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
+    ) -> None:
+        _, mounted = await self._ready()
+        path: str = scope["path"]
+        name = path.removeprefix(scope.get("root_path", "")).strip("/").partition("/")[0]
+        if (manager := mounted.find(name)) is None:
+            raise NotFound(f"There is no tool server at {path}. Here are: {', '.join(mounted.names()) or 'none'}.")
+        await manager.handle_request(scope, receive, send)

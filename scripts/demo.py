@@ -1,0 +1,128 @@
+"""`make demo`: starts a tracker and a gateway, asks two questions through the official client, and shows what happens."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+from openai import OpenAI
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.rule import Rule
+
+ROOT = Path(__file__).parent.parent
+ANSWERED = "How do I revoke an API key?"
+UNANSWERED = "My invoice number 4711 was charged twice. Please help."
+console = Console(highlight=False)
+
+
+def main() -> int:
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="homeport-demo-")))
+        console.print("Starting a Roundup tracker …", style="dim")
+        tracker = start_tracker(stack, home / "tracker")
+        console.print(f"Tracker at [cyan]{tracker['url']}[/]")
+        client, url = start_gateway(stack, home / "data", tracker)
+        console.print(f"Gateway at [cyan]{url}[/]\n")
+        before = tickets(tracker)
+        cited = ask(client, ANSWERED)
+        opened = ask(client, UNANSWERED)
+        return judge(cited, opened, [id for id in tickets(tracker) if id not in before])
+
+
+def start_tracker(stack: ExitStack, home: Path) -> dict[str, str]:
+    """The address and the account of a fresh tracker that goes away with this process."""
+    command = [sys.executable, str(ROOT / "scripts" / "roundup_server.py"), "start", str(home)]
+    process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    stack.callback(process.terminate)
+    assert process.stdout
+    return json.loads(process.stdout.readline())
+
+
+def start_gateway(stack: ExitStack, data: Path, tracker: dict[str, str]) -> tuple[OpenAI, str]:
+    environment = {
+        **os.environ,
+        "TICKETING_URL": tracker["rest_url"],
+        "TICKETING_USER": tracker["user"],
+        "TICKETING_PASSWORD": tracker["password"],
+    }
+    port = free_port()
+    command = [sys.executable, "-m", "gateway", "serve", "--data", str(data), "--port", str(port)]
+    process = stack.enter_context(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL))
+    stack.callback(process.terminate)
+    url = f"http://127.0.0.1:{port}"
+    while True:
+        if process.poll() is not None:
+            raise SystemExit("The gateway did not start; `make run` shows why.")
+        try:
+            urllib.request.urlopen(f"{url}/healthz").read()
+            break
+        except OSError:
+            time.sleep(0.05)
+    key = (data / "local.key").read_text().strip()
+    return OpenAI(base_url=f"{url}/v1", api_key=key, timeout=600, max_retries=0), url
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask(client: OpenAI, question: str) -> str:
+    """Ask, show the tool calls and the answer as they come, and return the answer."""
+    console.print(Rule(style="dim"))
+    console.print(f"[bold cyan]question[/]  {question}")
+    answer = ""
+    with console.status("the model is thinking …"):
+        for event in client.responses.create(model="support-copilot", input=question, stream=True):
+            if event.type == "response.output_item.done" and event.item.type == "mcp_call":
+                call = event.item
+                said = " ".join((call.output or "").split())[:200]
+                console.print(
+                    f"[bold magenta]{call.server_label}.{call.name}[/] {escape(call.arguments)}", soft_wrap=True
+                )
+                console.print(f"  → {escape(said)}", style="dim", soft_wrap=True)
+            elif event.type == "response.completed":
+                answer = event.response.output_text
+            elif event.type == "response.failed":
+                raise SystemExit(f"The run failed: {event.response.error and event.response.error.message}")
+    console.print(Panel(escape(answer), title="answer", title_align="left"))
+    return answer
+
+
+def tickets(tracker: dict[str, str]) -> list[str]:
+    """The numbers of the tickets that the tracker itself has, asked without the gateway."""
+    token = base64.b64encode(f"{tracker['user']}:{tracker['password']}".encode()).decode()
+    request = urllib.request.Request(
+        tracker["rest_url"].rstrip("/") + "/data/issue", headers={"authorization": f"Basic {token}"}
+    )
+    body = json.loads(urllib.request.urlopen(request).read())
+    return [str(item["id"]) for item in body["data"]["collection"]]
+
+
+def judge(cited: str, opened: str, new: list[str]) -> int:
+    """Say plainly whether the job was done: a cited file, and a real ticket whose number is in the answer."""
+    console.print(Rule(style="dim"))
+    files = [path.name for path in (ROOT / "agents" / "knowledge").glob("*.md")]
+    source = next((name for name in files if name in cited), None)
+    number = next((id for id in new if id in opened), None)
+    found = "[green]✓[/]" if source else "[red]✗[/]"
+    ticketed = "[green]✓[/]" if number else "[red]✗[/]"
+    console.print(f"{found} answered from the documents, citing {source or 'nothing'}")
+    console.print(
+        f"{ticketed} ticket {', '.join(new) or 'none'} in the tracker, its number in the answer: {bool(number)}"
+    )
+    return 0 if source and number else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

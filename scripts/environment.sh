@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Makes the virtual environments of a checkout: scripts/environment.sh runtime|local|dev|openai3
+# `runtime` is what a user needs, `local` adds the engine of the local model, `dev` what the tests need;
+# all three are .venv. `openai3` is .venv-openai3: LiteLLM needs openai<3, so the newer client lives apart.
+# Every package is pinned with its hash. Doing nothing takes a few milliseconds.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:?which environment: runtime, local, dev or openai3}
+venv=.venv
+[ "$what" = openai3 ] && venv=.venv-openai3
+lock=requirements/$what.txt
+stamp=$venv/.$what
+sum=$(cat "$lock" pyproject.toml | sha256sum | cut -d' ' -f1)
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && exit 0
+
+find_python() {
+    for name in "${PYTHON:-}" python3.14 python3.13 python3.12 python3.11 python3; do
+        [ -n "$name" ] || continue
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$name"; return; fi
+    done
+    echo "Homeport needs Python 3.11 or newer; none was found. Set PYTHON to one." >&2
+    return 1
+}
+
+if [ ! -x $venv/bin/pip ]; then
+    python=$(find_python)
+    if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+        # Debian keeps ensurepip in a package of its own.
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+            apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null
+        else
+            echo "This Python cannot make virtual environments. On Debian and Ubuntu: sudo apt install python3-venv" >&2
+            exit 1
+        fi
+    fi
+    echo "Making $venv with $("$python" --version) …"
+    "$python" -m venv $venv
+fi
+echo "Installing the packages of $lock (pinned, with hashes) …"
+$venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+if [ "$venv" = .venv ]; then
+    $venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 2>/dev/null ||
+        $venv/bin/pip install --quiet --disable-pip-version-check --no-deps -e .
+    # Compiled now, so that the first start is as fast as the second.
+    $venv/bin/python -m compileall -q gateway mcp_tools >/dev/null || true
+    $venv/bin/python scripts/build_embedder.py
+fi
+echo "$sum" > "$stamp"

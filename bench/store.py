@@ -39,9 +39,7 @@ async def converse(store: SQLiteStore, turns: int, work: float, pair: tuple[sock
     parent = None
     for _ in range(turns):
         question: Item = say("user", "What does a stored turn cost? " * 3)
-        turn = Turn(
-            id=new_id("resp"), agent=AGENT, input=(question,), parent=parent, wire=WIRE, created_at=time.time()
-        )
+        turn = Turn(id=new_id("resp"), agent=AGENT, input=(question,), parent=parent, wire=WIRE, created_at=time.time())
         await store.begin(turn)
         await store.history(turn.id)
         burn(work, pair)

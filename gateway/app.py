@@ -6,10 +6,9 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
 from gateway.agents.catalog import Catalog
@@ -46,7 +45,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     folder = AgentFolder(settings.agents, settings.environment)
     catalog = Catalog(lambda: folder.agents, settings.models)
     toolbox = DeferredToolbox(settings.servers, settings.allowed_hosts)
-    router = ProviderRouter(settings.providers, settings.limits, settings.environment) if provider is None else None
+    router = ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment) if provider is None else None
     engine = Engine(
         provider=provider or router,  # pyright: ignore[reportArgumentType]
         toolbox=toolbox,
@@ -56,7 +55,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     runs = Runs(engine, store)
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: object) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(store)
             await stack.enter_async_context(toolbox)
@@ -71,9 +70,9 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
 
     routes = [route for dialect in DIALECTS.values() for route in dialect(runs, catalog, store)]
     routes += [Mount("/mcp", toolbox.mounted), *probes(settings)]
-    app = Starlette(routes=routes, lifespan=lifespan)
-    app.router.redirect_slashes = False
-    return Edge(app, verify=keys.verify, hosts=settings.allowed_hosts)
+    # A bare router: Starlette's own error pages would answer before Edge can.
+    router_app = Router(routes, redirect_slashes=False, lifespan=lifespan)
+    return Edge(router_app, verify=keys.verify, hosts=settings.allowed_hosts)
 
 
 async def stop(tasks: list[asyncio.Task[None]]) -> None:

@@ -74,6 +74,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await super().startup(sockets)
+        except SystemExit:
+            self.should_exit = True  # The reason was logged; the caller decides about its process.
         finally:
             self.ready.set()
 

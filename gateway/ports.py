@@ -186,6 +186,10 @@ class Store(Protocol):
         """Everything up to and including this turn, oldest first: for each turn its input, then its output."""
         ...
 
+    async def owner(self, turn_id: str) -> str:
+        """Whose turn it is. Raises `NotFound` for one that cannot be continued."""
+        ...
+
     async def get(self, turn_id: str) -> StoredTurn:
         """Raises `NotFound`."""
         ...

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from gateway.engine import Engine
-from gateway.errors import ConversationLocked, GatewayError, InvalidRequest, RunInterrupted
+from gateway.errors import ConversationLocked, GatewayError, InvalidRequest, NotFound, RunInterrupted
 from gateway.events import (
     CallsStarted,
     Ending,
@@ -103,14 +103,12 @@ class Runs:
         """Begin a turn; durable when this returns, if it is to be stored.
 
         Turns of one conversation never overlap: this one waits for those before it, or, with `wait` false,
-        raises ConversationLocked. Raises InvalidRequest when the history ends in calls the client has not answered.
+        raises ConversationLocked. Raises NotFound for a parent or conversation that is not there or another owner's, and
+        InvalidRequest when the history ends in calls the client has not answered.
         """
         lock = await self._lock(turn.conversation, wait=wait) if turn.conversation else None
         try:
-            if turn.conversation:
-                turn = dataclasses.replace(turn, parent=(await self._store.conversation(turn.conversation)).newest)
-            elif turn.parent and (parent := self._live.get(turn.parent)):
-                await parent.ended()
+            turn = await self._placed(turn)
             history = [*await self._store.history(turn.parent), *turn.input] if turn.parent else turn.input
             refuse_unanswered(history)
             if turn.stored:
@@ -119,6 +117,20 @@ class Runs:
         except BaseException:
             self._release(lock, turn)
             raise
+
+    async def _placed(self, turn: Turn) -> Turn:
+        """The turn with its parent, once that has ended. What belongs to another owner is not found."""
+        if turn.conversation:
+            conversation = await self._store.conversation(turn.conversation)
+            if conversation.owner != turn.owner:
+                raise NotFound
+            return dataclasses.replace(turn, parent=conversation.newest)
+        if turn.parent:
+            if live := self._live.get(turn.parent):
+                await live.ended()
+            if await self._store.owner(turn.parent) != turn.owner:
+                raise NotFound
+        return turn
 
     async def note(self, turn: Turn) -> None:
         """Put a turn's input into its conversation without asking a model. Durable when this returns."""

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gateway.agents.strict_yaml import describe, load
+from gateway.agents.positions import Positions
+from gateway.agents.problems import describe
+from gateway.agents.strict_yaml import load
+from gateway.agents.variables import fill
 from gateway.providers.settings import Limits, ProviderSettings
 from gateway.tools.settings import ServerSettings
 
@@ -39,13 +42,25 @@ class Settings(BaseModel):
     data: Path = Path(".data")
     agents: Path = Path("agents")
     store: str = ""
-    providers: tuple[ProviderSettings, ...] = ()
+    providers: Mapping[str, ProviderSettings] = {}
     models: tuple[str, ...] = ()
     servers: Mapping[str, ServerSettings] = {}
     limits: Limits = Limits()
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     environment: Mapping[str, str] = Field(default={}, exclude=True, repr=False)
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """A provider's name is its key; it need not say it again."""
+        if not isinstance(value, dict):
+            return value
+        given = cast("dict[str, object]", value)
+        return {
+            name: {"name": name, **cast("dict[str, object]", one)} if isinstance(one, dict) else one or {"name": name}
+            for name, one in given.items()
+        }
 
     @property
     def store_url(self) -> str:
@@ -76,15 +91,15 @@ def read_settings(
     if not path.exists():
         if config or environ.get("HOMEPORT_CONFIG"):
             raise SettingsError(f"{path}: there is no such file.")
-        document, positions = {}, None
+        document: dict[str, Any] = {}
+        positions: Positions | None = None
     else:
-        document, positions = load(path, environ)
+        raw, positions = load(path)
+        document = cast("dict[str, Any]", fill(raw, environ, positions))
     typed = {key: value for key, value in (overrides or {}).items() if value is not None}
     plain: dict[str, Any] = {**document, **from_environment(environ), **typed}
     data, agents = Path(plain.get("data", ".data")), Path(plain.get("agents", "agents"))
     plain["servers"] = {**default_servers(environ, data, agents), **(plain.get("servers") or {})}
-    named: Mapping[str, Any] = plain.get("providers") or {}
-    plain["providers"] = tuple({"name": name, **(given or {})} for name, given in named.items())
     plain["environment"] = {"HOMEPORT_MODEL": default_model(environ), **environ}
     try:
         return Settings.model_validate(plain)

@@ -8,8 +8,8 @@ The graph is written here, byte by byte (ONNX is a small protobuf schema), and t
 result does not depend on the version of any converter: the same bytes every time, and their sha256 is pinned too.
 Needs numpy and rich, which the product needs anyway. It is not part of the product's run time.
 
-The graph takes `input_ids` (int32, [1, tokens], with [CLS] and [SEP]) and gives `embedding` (float32, [1, 384], mean of the
-token states, length 1). One text at a time: dynamic quantisation makes a batch's rows depend on each other.
+The graph takes `input_ids` (int32, [1, tokens], with [CLS] and [SEP]) and gives `embedding` (float32, [1, 384], mean
+of the token states, length 1). One text at a time: dynamic quantisation makes a batch's rows depend on each other.
 Weights are symmetric int8, one scale a column, kept within +-64: on a CPU without VNNI the 16-bit sums of
 `vpmaddubsw` overflow beyond that (2 * 255 * 64 < 32768), so every CPU gives the quality that was measured.
 """

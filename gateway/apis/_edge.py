@@ -35,9 +35,10 @@ class Edge:
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, plainly(send))
             return
+        assert scope["type"] == "http"
         began = time.perf_counter()
         request_id = new_id("req").encode()
         started = False
@@ -82,6 +83,7 @@ class Edge:
         path: str = scope["path"]
         if not path.startswith(PREFIXED) and path != "/":
             scope["path"] = path = "/v1" + path
+        scope["app"] = self  # Tells Starlette's routes to raise what is not found or not allowed, for `explain`.
         state = scope.setdefault("state", {})
         state["owner"] = ""
         if path in OPEN_PATHS:
@@ -95,6 +97,17 @@ class Edge:
             shown = f"{token[:3]}***{token[-4:]}" if len(token) > 12 else "***"
             raise Unauthenticated(f"Incorrect API key provided: {shown}. `homeport keys list` shows the keys there are.")
         state["owner"] = owner
+
+
+def plainly(send: Send) -> Send:
+    """Why a start failed, in one line: a person reads it, and a traceback would hide it."""
+
+    async def shortened(message: Message) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            message["message"] = message["message"].strip().splitlines()[-1].partition(": ")[2]
+        await send(message)
+
+    return shortened
 
 
 def hostname(host: bytes) -> str:

@@ -5,13 +5,13 @@ WAL that is reset while another process reads it. Readers may roll back what a k
 for writing but ask for `query_only`.
 
 Tables: `kb`; `file` (one row a file, `error` instead of chunks for a file without text); `chunk` (its text, positions
-and windows; the chunks of a file joined are its text); `vector` (a chunk's windows, float16, [windows, 384]); and for each
-knowledge base `lexical_<id>`, full-text search over its chunks, apart so that word statistics are its own.
+and windows; the chunks of a file joined are its text); `vector` (a chunk's windows, float16, [windows, 384]); and for
+each knowledge base `lexical_<id>`, full-text search over its chunks, apart so that word statistics are its own.
 """
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ class FileRow:
 
 
 @contextmanager
-def errors_told() -> Iterator[None]:
+def errors_told() -> Generator[None]:
     """SQLite's errors as `IndexUnavailable`, with what to do about them."""
     try:
         yield
@@ -132,7 +132,7 @@ class Catalog:
         self._connection.close()
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> Generator[None]:
         """One unchanging view of the index for all reads inside. Writers wait meanwhile: keep it short."""
         self._connection.execute("BEGIN")
         try:
@@ -251,7 +251,7 @@ def open_catalog(data: Path) -> Catalog | None:
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
-    """The version of the file's tables, 0 for an empty file. Raises `IndexUnavailable` if they are of a newer Homeport."""
+    """The version of the file's tables, 0 for an empty file. Raises `IndexUnavailable` if newer than this code."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         connection.close()

@@ -1,4 +1,4 @@
-"""Cuts a text into chunks of about 800 tokens, and each chunk into windows of about 200. It knows no files and no index.
+"""Cuts a text into chunks of about 800 tokens, and each chunk into windows of about 200. It knows no files.
 
 The windows are what is embedded: the model reads 256 tokens at most and one vector for 800 tokens loses most of them.
 The chunk is what is returned: enough to answer from. Headings and pages are cut at, sentences are kept whole.
@@ -19,7 +19,7 @@ _SMALL_TOKENS = 50
 _FULL_ENOUGH = CHUNK_TOKENS // 4
 
 _PARAGRAPHS = re.compile(r"(?<=\n)[ \t]*\n+")
-_SENTENCES = re.compile(r"(?<=[.!?:;…。！？])[)\]\"'»”]*\s+|\n")
+_SENTENCES = re.compile(r"(?<=[.!?:;…。\uff01\uff1f])[)\]\"'»”]*\s+|\n")
 _WORDS = re.compile(r"\s+")
 
 Count = Callable[[str], int]

@@ -155,7 +155,7 @@ def _pdf(pdf: PdfText) -> Text:
 
 
 def _outline_paths(pdf: PdfText) -> list[tuple[int, tuple[str, ...]]]:
-    """(page from 0, path of titles), one a page: the first entry on it, which is where the page's text mostly belongs."""
+    """(page from 0, path of titles), one a page: the first entry on it, under which most of the page belongs."""
     path: list[tuple[int, str]] = []
     found: dict[int, tuple[str, ...]] = {}
     for entry in pdf["outline"]:

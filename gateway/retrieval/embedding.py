@@ -1,4 +1,4 @@
-"""Text to vectors with the bundled model, all-MiniLM-L6-v2 as int8 ONNX. It loads numpy and onnxruntime (60 MB resident).
+"""Text to vectors with the bundled model, all-MiniLM-L6-v2 as int8 ONNX. It loads numpy and onnxruntime.
 
 Import it only where vectors are really made: `KnowledgeBases` does so on the first search, the worker on the first
 changed file. One text a run: in a batch, dynamic quantisation makes a text's vector depend on its neighbours.
@@ -6,11 +6,11 @@ changed file. One text a run: in a batch, dynamic quantisation makes a text's ve
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from gateway.retrieval.errors import ModelMissing
@@ -57,11 +57,13 @@ def load_embedder(folder: Path) -> Embedder:
     model, vocabulary = folder / MODEL_FILE, folder / VOCABULARY_FILE
     if not (model.is_file() and vocabulary.is_file()):
         raise ModelMissing(f"The embedder is not in {folder}. Build it: python scripts/build_embedder.py")
-    options: Any = cast(Any, ort).SessionOptions()
+    # onnxruntime has no types; everything of it stays in this function.
+    ort: Any = import_module("onnxruntime")
+    options: Any = ort.SessionOptions()
     # One thread a run: texts are short, and parallel runs scale where parallel operators do not.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
-    session: Any = cast(Any, ort).InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    session: Any = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     return Embedder(WordPiece(vocabulary), cast(_Session, session))

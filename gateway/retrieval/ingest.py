@@ -7,9 +7,8 @@ if its sha256 changed too. Each file is one transaction, so an ingest killed at 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from gateway.retrieval.chunking import Chunk, split
 from gateway.retrieval.documents import Text, parse
 from gateway.retrieval.errors import UnsupportedFile
 from gateway.retrieval.folder import FoundFile, open_folder, read, scan
+from gateway.retrieval.ingest_request import IngestRequest
 from gateway.retrieval.lazy import load_embedder
 from gateway.retrieval.lexical import identifier_parts
 from gateway.retrieval.lock import writer_lock
@@ -34,18 +34,6 @@ _SETTLED_NS = 3_000_000_000
 _REPORT_EVERY = 50
 
 Told = Callable[[IngestProgress], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestRequest:
-    """What to ingest where; `data` is the folder of the index, `model` that of the embedder."""
-
-    data: Path
-    knowledge_base: str
-    folder: Path
-    model: Path
-    max_file_bytes: int
-    threads: int
 
 
 def ingest(request: IngestRequest, told: Told) -> IngestReport:
@@ -71,7 +59,6 @@ class _Ingest:
         self._told = told
         self._kb = catalog.add(request.knowledge_base, str(root))
         self._embedder: Embedder | None = None
-        self._progress = IngestProgress(phase="reading")
 
     def run(self) -> IngestReport:
         files = scan(self._root, self._request.max_file_bytes)
@@ -152,7 +139,7 @@ def _embedded(text: str, chunk: Chunk, index: int) -> str:
     """What the model reads for a window: where it stands, then what it says."""
     window = chunk.windows[index]
     body = text[window.body : window.end].strip()
-    return f"{' › '.join(window.heading)}\n{body}" if window.heading else body
+    return f"{' > '.join(window.heading)}\n{body}" if window.heading else body
 
 
 def _context(path: str, chunk: Chunk) -> str:

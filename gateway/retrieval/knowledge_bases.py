@@ -6,32 +6,19 @@ Several processes may use one data folder at once; one of them writes at a time,
 """
 
 import asyncio
-import json
 import os
-import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
-
-import anyio
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
+from typing import TYPE_CHECKING, Self
 
 from gateway.retrieval.catalog import check_name, errors_told, open_catalog, unknown
 from gateway.retrieval.catalog_writer import open_writer
-from gateway.retrieval.errors import (
-    IndexUnavailable,
-    IngestFailed,
-    InvalidFolder,
-    InvalidName,
-    ModelMissing,
-    RetrievalError,
-)
+from gateway.retrieval.ingest_process import OnProgress, run_ingest
+from gateway.retrieval.ingest_request import IngestRequest
 from gateway.retrieval.lazy import load_searcher
 from gateway.retrieval.lock import writer_lock
 from gateway.retrieval.model_files import MODEL_FOLDER
-from gateway.retrieval.records import Document, IngestProgress, IngestReport, KnowledgeBase, Passage, SkippedFile
+from gateway.retrieval.records import Document, IngestReport, KnowledgeBase, Passage
 from gateway.retrieval.synced import report_if_synced
 from gateway.retrieval.weights import Weights
 
@@ -39,12 +26,8 @@ if TYPE_CHECKING:
     from gateway.retrieval.search import Searcher
 
 MAX_FILE_BYTES = 50 * 2**20
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from gateway.retrieval.worker import main; main()"
-_LINE_BYTES = 2**20
 _DELETE_WAIT_SECONDS = 30.0
-_RAISED = (RetrievalError, IndexUnavailable, InvalidFolder, InvalidName, ModelMissing)
-
-OnProgress = Callable[[IngestProgress], None]
+_MOST_THREADS = 4
 
 
 class KnowledgeBases:
@@ -68,15 +51,28 @@ class KnowledgeBases:
         """Bring the knowledge base `id` up to date with `folder`, making it if it is new.
 
         Only files that changed are read again; files gone from the folder are removed. A file that cannot be read is
-        skipped and reported, never an error. Waits while another process writes. `on_progress` is called on the event loop.
-        Cancelling keeps what was finished. Raises `InvalidName`, `InvalidFolder`, `ModelMissing`, `IndexUnavailable`,
-        `IngestFailed`.
+        skipped and reported, never an error. Waits while another process writes. `on_progress` is called on the event
+        loop. Cancelling keeps what was finished. Raises `InvalidName`, `InvalidFolder`, `ModelMissing`,
+        `IndexUnavailable`, `IngestFailed`.
         """
         check_name(id)
         found = await asyncio.to_thread(report_if_synced, self._data, id, folder, self._max_file_bytes)
-        return found if found is not None else await self._run_worker(id, folder, on_progress)
+        if found is not None:
+            return found
+        await asyncio.to_thread(self._data.mkdir, parents=True, exist_ok=True)
+        request = IngestRequest(
+            data=self._data,
+            knowledge_base=id,
+            folder=folder,
+            model=self._model,
+            max_file_bytes=self._max_file_bytes,
+            threads=min(os.cpu_count() or 1, _MOST_THREADS),
+        )
+        return await run_ingest(request, on_progress)
 
-    async def search(self, id: str, query: str, limit: int = 5, *, weights: Weights = Weights()) -> list[Passage]:
+    async def search(
+        self, id: str, query: str, limit: int = 5, *, weights: Weights | None = None
+    ) -> tuple[Passage, ...]:
         """The `limit` best passages, best first; fewer if there are not so many. A new file counts once it is ingested.
 
         Raises `UnknownKnowledgeBase`, `ModelMissing`, `IndexUnavailable`.
@@ -84,7 +80,7 @@ class KnowledgeBases:
         if limit < 1:
             raise ValueError("limit must be at least 1")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._search, id, query, limit, weights)
+        return await loop.run_in_executor(self._thread, self._search, id, query, limit, weights or Weights())
 
     async def list(self) -> tuple[KnowledgeBase, ...]:
         """All knowledge bases by id."""
@@ -120,7 +116,7 @@ class KnowledgeBases:
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
-    def _search(self, id: str, query: str, limit: int, weights: Weights) -> list[Passage]:
+    def _search(self, id: str, query: str, limit: int, weights: Weights) -> tuple[Passage, ...]:
         if self._searcher is None:
             self._searcher = load_searcher(self._data, self._model)
         return self._searcher.search(id, query, limit, weights)
@@ -129,56 +125,6 @@ class KnowledgeBases:
         if self._searcher is not None:
             self._searcher.close()
             self._searcher = None
-
-    async def _run_worker(self, id: str, folder: Path, on_progress: OnProgress | None) -> IngestReport:
-        await asyncio.to_thread(self._data.mkdir, parents=True, exist_ok=True)
-        command = [sys.executable, "-P", "-c", _BOOT, str(Path(__file__).resolve().parents[2])]
-        request = {
-            "data": str(self._data.absolute()),
-            "knowledge_base": id,
-            "folder": str(folder.absolute()),
-            "model": str(self._model),
-            "max_file_bytes": self._max_file_bytes,
-            "threads": min(os.cpu_count() or 1, 4),
-        }
-        process = await anyio.open_process(command, stderr=None)
-        try:
-            assert process.stdin is not None  # open_process makes a pipe by default
-            await process.stdin.send(json.dumps(request).encode() + b"\n")
-            return await _follow(process, on_progress)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            with anyio.CancelScope(shield=True):
-                await process.aclose()
-
-
-async def _follow(process: Process, on_progress: OnProgress | None) -> IngestReport:
-    """Read the worker's lines up to its report. Raises what it says it failed with."""
-    assert process.stdout is not None  # open_process makes a pipe by default
-    lines = BufferedByteReceiveStream(process.stdout)
-    skipped: list[SkippedFile] = []
-    while True:
-        try:
-            line = cast(dict[str, dict[str, Any]], json.loads(await lines.receive_until(b"\n", _LINE_BYTES)))
-        except (anyio.IncompleteRead, anyio.EndOfStream):
-            code = await process.wait()
-            raise IngestFailed(
-                f"The ingesting process ended early (exit code {code}). Ingest again to go on."
-            ) from None
-        match line:
-            case {"progress": progress}:
-                if on_progress is not None:
-                    on_progress(IngestProgress(**progress))
-            case {"skipped": entry}:
-                skipped.append(SkippedFile(**entry))
-            case {"error": error}:
-                raised = next((kind for kind in _RAISED if kind.__name__ == error["name"]), RetrievalError)
-                raise raised(error["message"])
-            case {"report": report}:
-                return IngestReport(**report, skipped=tuple(skipped))
-            case _:
-                raise IngestFailed(f"The ingesting process said {line!r}.")
 
 
 def _list(data: Path) -> tuple[KnowledgeBase, ...]:

@@ -16,9 +16,9 @@ _TERM = re.compile(r"\w+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _IS_CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]|[A-Za-z]\d|\d[A-Za-z]")
 _STOP = frozenset(
-    "a an and are as at be but by for from has have he her his how i if in into is it its me my no not of on or our she so"
-    " such that the their them then there these they this to was we were what when where which who why will with would you"
-    " your can could do does did should about".split()
+    "a an and are as at be but by for from has have he her his how i if in into is it its me my no not of on or our she"
+    " so such that the their them then there these they this to was we were what when where which who why will with"
+    " would you your can could do does did should about".split()
 )
 
 

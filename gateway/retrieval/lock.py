@@ -6,7 +6,7 @@ kernel lets go of them when the holder dies, `kill -9` included.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,10 +18,10 @@ _ATTEMPT_SECONDS = 0.5
 @contextmanager
 def writer_lock(
     data: Path, *, on_wait: Callable[[], None] | None = None, timeout: float | None = None
-) -> Iterator[None]:
+) -> Generator[None]:
     """Hold the data folder's writer lock. Blocks; call it off the event loop.
 
-    `on_wait` is called once if somebody else holds it. After `timeout` seconds (None: never) `IndexUnavailable` is raised.
+    `on_wait` is called once if somebody else holds it. Raises `IndexUnavailable` after `timeout` seconds (None: never).
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     with closing(sqlite3.connect(data / "knowledge.lock", timeout=_ATTEMPT_SECONDS, isolation_level=None)) as lock:

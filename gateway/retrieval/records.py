@@ -74,7 +74,7 @@ class IngestProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """What an ingest did, in files; `chunks` were written by it. `skipped` lists every file without text, old or new."""
+    """What an ingest did, in files; `chunks` were written by it. `skipped` is every file without text, old or new."""
 
     knowledge_base: str
     added: int = 0

@@ -1,8 +1,8 @@
-"""Search in the knowledge bases of one data folder. It blocks and is used by one thread; `KnowledgeBases` is the way in.
+"""Search in the knowledge bases of one data folder. It blocks and is used by one thread; see `KnowledgeBases`.
 
 score = cosine + 0.3 * bm25 / max(bm25), over the union of the best of both; the cosine of a chunk is that of its best
-window. Among ten fusions measured on eight test collections this was the best on average (nDCG@10 0.620; reciprocal rank
-fusion 0.594, the cosine alone 0.567, BM25 alone 0.529), and it is an absolute score, so a threshold means something.
+window. Among ten fusions measured on eight test collections this was the best on average (nDCG@10 0.620; reciprocal
+rank fusion 0.594, the cosine alone 0.567, BM25 alone 0.529), and it is absolute, so a threshold means something.
 """
 
 import json
@@ -47,7 +47,7 @@ class Searcher:
         self._catalog, self._embedder = None, None
         self._matrices = {}
 
-    def search(self, name: str, query: str, limit: int, weights: Weights) -> list[Passage]:
+    def search(self, name: str, query: str, limit: int, weights: Weights) -> tuple[Passage, ...]:
         """The best passages, best first. Raises `RetrievalError` children."""
         with errors_told():
             catalog = self._open()
@@ -113,7 +113,7 @@ def _rank(
     ]
 
 
-def _passages(catalog: Catalog, shelf: Shelf, hits: list[_Hit]) -> list[Passage]:
+def _passages(catalog: Catalog, shelf: Shelf, hits: list[_Hit]) -> tuple[Passage, ...]:
     rows = catalog.chunks([hit.chunk for hit in hits])
     found: list[Passage] = []
     for hit in hits:
@@ -134,4 +134,4 @@ def _passages(catalog: Catalog, shelf: Shelf, hits: list[_Hit]) -> list[Passage]
                 match_end=match_end,
             )
         )
-    return found
+    return tuple(found)

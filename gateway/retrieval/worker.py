@@ -1,7 +1,7 @@
-"""The process that ingests: one JSON request on standard input, JSON lines of progress and a report on standard output.
+"""The process that ingests: a JSON request on standard input, JSON lines of progress and a report on standard output.
 
-A process of its own keeps the event loop of the gateway free of the work, gives its memory back when it is done, and may
-be killed at any moment without harm. It ends itself when whoever started it is gone.
+A process of its own keeps the event loop of the gateway free of the work, gives its memory back when it is done, and
+may be killed at any moment without harm. It ends itself when whoever started it is gone.
 """
 
 import json
@@ -9,34 +9,24 @@ import os
 import sys
 import threading
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 from gateway.retrieval.errors import RetrievalError
-from gateway.retrieval.ingest import IngestRequest, ingest
+from gateway.retrieval.ingest import ingest
+from gateway.retrieval.ingest_request import IngestRequest
 
 _NICE = 5
 
 
 def main() -> None:
     """Serve one request."""
-    request = cast(dict[str, Any], json.loads(sys.stdin.readline()))
+    request = IngestRequest.from_json(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(_NICE)
     out = sys.stdout
     try:
-        report = ingest(
-            IngestRequest(
-                data=Path(request["data"]),
-                knowledge_base=request["knowledge_base"],
-                folder=Path(request["folder"]),
-                model=Path(request["model"]),
-                max_file_bytes=request["max_file_bytes"],
-                threads=request["threads"],
-            ),
-            lambda progress: _say(out, {"progress": asdict(progress)}),
-        )
+        report = ingest(request, lambda progress: _say(out, {"progress": asdict(progress)}))
     except RetrievalError as error:
         _say(out, {"error": {"name": type(error).__name__, "message": str(error)}})
         return

@@ -25,11 +25,20 @@ CONVERSATION = """
 select conversations.id, conversations.created_at, metadata, turns.id, conversations.owner
 from conversations left join turns on turns.n = conversations.newest where conversations.id = ?
 """
-SHOWN = f"""
+HISTORY = f"""
 with recursive {BRANCH}
-select items.n, items.body from branch join items on items.turn = branch.n where items.hidden = 0
+select items.body from branch join items on items.turn = branch.n where items.hidden = 0 order by items.n
 """
-"""Items of a branch that were not deleted; takes more conditions and an order."""
+LISTED = f"""
+with recursive {BRANCH},
+listed(id, n) as (
+    select items.id, min(items.n) from branch join items on items.turn = branch.n
+    where items.hidden = 0 group by items.id
+)
+select items.n, items.body from listed join items on items.n = listed.n
+"""
+"""What a conversation lists, to be narrowed and ordered by `listed`. An item that a client sent again under the
+same id is listed once, in its first place, so that a page can begin after any item."""
 
 
 def history(db: sqlite3.Connection, turn_id: str) -> tuple[list[Item], int]:
@@ -41,8 +50,15 @@ def history(db: sqlite3.Connection, turn_id: str) -> tuple[list[Item], int]:
         ).fetchall()
         if not rows:
             raise no_turn(turn_id)
-        bodies = db.execute(f"{SHOWN} order by items.n", {"tip": rows[0][0]}).fetchall()
-    return [load(body) for _, body in bodies], sum(len(body) for _, body in bodies)
+        bodies = db.execute(HISTORY, {"tip": rows[0][0]}).fetchall()
+    return [load(body) for (body,) in bodies], sum(len(body) for (body,) in bodies)
+
+
+def owner(db: sqlite3.Connection, turn_id: str) -> str:
+    rows = db.execute("select owner from turns where id = ? and deleted = 0", (turn_id,)).fetchall()
+    if not rows:
+        raise no_turn(turn_id)
+    return rows[0][0]
 
 
 def turn(db: sqlite3.Connection, turn_id: str) -> StoredTurn:
@@ -72,33 +88,20 @@ def conversation_items(
     db: sqlite3.Connection, id: str, after: str | None, limit: int, newest_first: bool
 ) -> tuple[list[Item], bool]:
     """A page of the branch, and whether more follow. An unknown `after` is NotFound."""
-    order, beyond, last = ("desc", "<", "min") if newest_first else ("asc", ">", "max")
+    order, beyond = ("desc", "<") if newest_first else ("asc", ">")
     with snapshot(db):
-        tip = _tip(db, id)
+        values: dict[str, object] = {"tip": _tip(db, id), "limit": limit + 1}
         place = ""
-        start = None
         if after is not None:
-            # Where an id occurs twice the later place counts, so that paging always comes to an end.
-            found = f"select {last}(n) from ({SHOWN} and items.id = :after)"
-            start = db.execute(found, {"tip": tip, "after": after}).fetchall()[0][0]
-            if start is None:
-                raise no_item(after, "after")
-            place = f"and items.n {beyond} :start"
-        rows = db.execute(
-            f"{SHOWN} {place} order by items.n {order} limit :limit", {"tip": tip, "start": start, "limit": limit + 1}
-        ).fetchall()
+            values["after"] = _listed(db, values["tip"], after, "after")[0]
+            place = f"where listed.n {beyond} :after"
+        rows = db.execute(f"{LISTED} {place} order by listed.n {order} limit :limit", values).fetchall()
     return [load(body) for _, body in rows[:limit]], len(rows) > limit
 
 
 def conversation_item(db: sqlite3.Connection, id: str, item_id: str) -> Item:
     with snapshot(db):
-        tip = _tip(db, id)
-        rows = db.execute(
-            f"{SHOWN} and items.id = :item order by items.n desc limit 1", {"tip": tip, "item": item_id}
-        ).fetchall()
-    if not rows:
-        raise no_item(item_id)
-    return load(rows[0][1])
+        return load(_listed(db, _tip(db, id), item_id)[1])
 
 
 @contextmanager
@@ -135,3 +138,11 @@ def _tip(db: sqlite3.Connection, conversation: str) -> int | None:
     if not rows:
         raise no_conversation(conversation)
     return rows[0][0]
+
+
+def _listed(db: sqlite3.Connection, tip: object, item_id: str, param: str | None = None) -> tuple[int, str]:
+    """An item's n and body. Raises NotFound."""
+    rows = db.execute(f"{LISTED} where listed.id = :item", {"tip": tip, "item": item_id}).fetchall()
+    if not rows:
+        raise no_item(item_id, param)
+    return rows[0]

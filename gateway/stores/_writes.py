@@ -68,8 +68,8 @@ def intend(db: sqlite3.Connection, turn_id: str, call_ids: Sequence[str]) -> Non
     )
 
 
-def end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, items: Sequence[Row]) -> None:
-    """`ending` is `dump_end(end)`."""
+def end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, items: Sequence[Row]) -> bool:
+    """`ending` is `dump_end(end)`. Whether the turn was deleted while it ran."""
     n, deleted = _running(db, turn_id)
     _add(db, n, 1, items)
     db.execute(
@@ -77,6 +77,7 @@ def end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, items: 
     )
     if deleted:
         _purge(db, n)
+    return bool(deleted)
 
 
 def delete(db: sqlite3.Connection, turn_id: str) -> None:

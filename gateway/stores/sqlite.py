@@ -96,7 +96,13 @@ class SQLiteStore:
     async def end(self, turn_id: str, end: TurnEnd, *items: Item) -> None:
         rows, size = dump_items(items)
         operation = partial(_writes.end, turn_id=turn_id, end=end, ending=dump_end(end), items=rows)
-        await self._writer.write(operation, lambda _: self._histories.added(turn_id, items, size))
+
+        def committed(deleted: bool) -> None:
+            self._histories.added(turn_id, items, size)
+            if deleted:
+                self._histories.forget(turn_id)
+
+        await self._writer.write(operation, committed)
 
     async def history(self, turn_id: str) -> list[Item]:
         """As the port says; NotFound for an unknown turn and for a deleted one that has ended."""
@@ -111,6 +117,9 @@ class SQLiteStore:
         finally:
             self._histories.read(turn_id, token, items, size)
         return items
+
+    async def owner(self, turn_id: str) -> str:
+        return self._readers.read_here(partial(_reads.owner, turn_id=turn_id))
 
     async def get(self, turn_id: str) -> StoredTurn:
         """Sequences come back as tuples, whatever was given."""

@@ -8,7 +8,7 @@ import importlib
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TextIO, cast
@@ -62,7 +62,7 @@ async def connect(
     server: InProcessServer | None,
     changed: Callable[[], None],
     last_words: deque[str],
-) -> "AsyncIterator[Connection]":
+) -> "AsyncGenerator[Connection]":
     """Enter and leave it in one task, inside a deadline: a silent server holds it up for ever.
 
     `server` is the object of a `module`. `changed` is called when the tool list may have changed and when the
@@ -72,6 +72,8 @@ async def connect(
         ended = anyio.Event()
         target: Any = server
         if settings.kind == "command":
+            # It writes a traceback for each line of stdout that is not MCP; `_WatchedStream` says it once.
+            logging.getLogger("mcp.client.stdio").setLevel(logging.CRITICAL)
             errlog = await stack.enter_async_context(_stderr(name, last_words))
             command, *arguments = settings.command
             child = StdioServerParameters(command=command, args=arguments, env=dict(settings.env), cwd=settings.cwd)
@@ -96,6 +98,17 @@ async def connect(
         if capability and capability.list_changed:
             group.start_soon(_listen, client, changed)
         yield Connection(client, ended)
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed, in one line: the innermost cause of what MCP's task groups wrap up."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, MCPError):
+        data = _data(error)
+        return f"{text} ({data['fault']})" if "fault" in data else text
+    return text if isinstance(error, TimeoutError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 class Connection:
@@ -147,9 +160,14 @@ class Connection:
         return await self._client.session.send_request(request, _RESULT)
 
 
+def _data(error: MCPError) -> dict[str, Any]:
+    data: object = error.error.data
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+
+
 def _refusal(error: MCPError) -> Answer:
     """The server's JSON-RPC error is an answer; a fault on the way is a `CallFailed`."""
-    data = cast("dict[str, Any]", error.data) if isinstance(error.data, dict) else {}
+    data = _data(error)
     if "fault" in data:
         raise CallFailed(f"{error.message} ({data['fault']})", ran=bool(data.get("sent")), lost=True) from error
     if error.code == HTTP_FAILED and "http_status" in data:
@@ -235,8 +253,9 @@ class _WatchedStream:
         try:
             item = await self._inner.__anext__()
             self._garbage += isinstance(item, Exception)
+            if isinstance(item, Exception) and self._garbage == 1:
+                logger.warning("a tool server writes lines that are not MCP to its stdout")
             if self._garbage > MAX_GARBAGE:
-                logger.warning("a tool server was given up: its stdout is not MCP")
                 raise StopAsyncIteration
         except StopAsyncIteration:
             self._ended.set()
@@ -255,7 +274,7 @@ class _WatchedStream:
 
 
 @asynccontextmanager
-async def _stderr(name: str, last_words: deque[str]) -> AsyncIterator[TextIO]:
+async def _stderr(name: str, last_words: deque[str]) -> AsyncGenerator[TextIO]:
     """A file for a child's stderr whose lines go to the log, so that nothing of it is lost or mixed up."""
     source, sink = os.pipe()
     reader = asyncio.StreamReader()

@@ -39,6 +39,12 @@ class FaultTransport(httpx2.AsyncBaseTransport):
         if isinstance(stream, httpx2.AsyncByteStream) and request.method == "POST":
             is_events = response.headers.get("content-type", "").startswith("text/event-stream")
             response.stream = _Guarded(stream, None if is_events else MAX_BODY)
+        if response.status_code == 404 and "mcp-session-id" in request.headers:
+            # The specification's way to say that the session is gone; the request was not looked at.
+            await response.aclose()
+            return _error(
+                request, 404, CONNECTION_CLOSED, "the session has ended", {"fault": "HTTP 404", "sent": False}
+            )
         # 400, 404 and 405 have a meaning in the protocol, which the client knows.
         if response.status_code < 400 or request.method != "POST" or response.status_code in (400, 404, 405):
             return response
@@ -83,7 +89,11 @@ async def _failed(request: httpx2.Request, response: httpx2.Response) -> httpx2.
         given = json.loads(body)
     except ValueError:
         given = None
-    if isinstance(given, dict) and isinstance(cast("dict[str, object]", given).get("error"), dict) and "jsonrpc" in given:
+    if (
+        isinstance(given, dict)
+        and isinstance(cast("dict[str, object]", given).get("error"), dict)
+        and "jsonrpc" in given
+    ):
         return httpx2.Response(status, request=request, json=given)
     data = {"http_status": status, "retry_after": response.headers.get("retry-after")}
     return _error(request, status, HTTP_FAILED, f"the server answered HTTP {status} {response.reason_phrase}", data)

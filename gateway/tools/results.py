@@ -42,7 +42,9 @@ def _part(block: types.ContentBlock) -> Text | Image:
                 return Text(text=_clean(resource.text))
             kind = resource.mime_type or "application/octet-stream"
             return (
-                _image(kind, resource.blob) if kind.startswith("image/") else Text(text=_note("file", kind, resource.blob))
+                _image(kind, resource.blob)
+                if kind.startswith("image/")
+                else Text(text=_note("file", kind, resource.blob))
             )
 
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-ServerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9-]|_(?!_|$)){0,31}$")]
-"""Up to 32 letters, digits, `-` and `_`; no `__`, which parts server and tool in the names that models see."""
+SERVER_NAME = r"^[A-Za-z0-9](?:_?[A-Za-z0-9-]){0,15}$"
+ServerName = Annotated[str, Field(pattern=SERVER_NAME)]
+"""Letters, digits, `-` and single `_`, at most 31; `__` parts server and tool in the names that models see."""
 
 
 class ServerSettings(BaseModel):

@@ -6,14 +6,15 @@ their own, and whatever those raise is looked at from outside: no error and no s
 
 import asyncio
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 import anyio
 
-from gateway.tools.connection import InProcessServer, connect, create_server
+from gateway.tools.connection import InProcessServer, connect, create_server, reason
 from gateway.tools.link import Answer, CallFailed, Link, ListedTool
 from gateway.tools.settings import ServerSettings
 
@@ -25,6 +26,8 @@ Made = TypeVar("Made")
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 30.0
 """Seconds between attempts to connect; they double, and a random part keeps many gateways from striking at once."""
+RELIST_PAUSE = 0.2
+"""The least seconds between two listings, however often a server says that its tools changed."""
 FAREWELL = 5.0
 """Seconds a connection may take to close by itself. A child that does not end is killed within that time."""
 
@@ -51,6 +54,9 @@ class Upstream:
         self._loading: asyncio.Task[InProcessServer] | None = None
         self._owner: asyncio.Task[None] | None = None
         self._scope = anyio.CancelScope()
+        self._seen: dict[str, ListedTool] = {}
+        self._ready_since: float | None = None
+        self._last_words: deque[str] = deque(maxlen=5)
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -102,15 +108,15 @@ class Upstream:
         if link is None:
             raise CallFailed("it is not reachable" + (f" ({self.error})" if self.error else ""), ran=False)
         try:
-            return await self._watched(link.call(tool, arguments), self.settings.timeout)
+            return await self._watched(link.call(tool, arguments))
         except CallFailed as failure:
             if failure.lost:
                 self._drop(link, str(failure))
             raise
 
-    async def _watched(self, work: Coroutine[Any, Any, Made], timeout: float) -> Made:
+    async def _watched(self, work: Coroutine[Any, Any, Made]) -> Made:
         """Run MCP's code in a task of its own, so that its cancellations cannot become ours."""
-        task = asyncio.create_task(work)
+        timeout, task = self.settings.timeout, asyncio.create_task(work)
         self._calls.add(task)
         task.add_done_callback(self._forget)
         try:
@@ -135,16 +141,95 @@ class Upstream:
     async def _own(self) -> None:
         delay = FIRST_DELAY
         while not self._stopping.is_set():
-            attempt = asyncio.create_task(self._attempt())
+            self._ready_since = None
+            attempt = asyncio.create_task(self._attempt(), name=f"connection to {self.name}")
             try:
                 await asyncio.wait({attempt})
             finally:
                 attempt.cancel()
-            connected = self._link is not None or self.state == "ready" or self._dropped
-            self._after(attempt)
-            if connected:
+            if self._ready_since is not None and anyio.current_time() - self._ready_since > delay:
                 delay = FIRST_DELAY
-            waiting = asyncio.ensure_future(self._stopping.wait())
-            await asyncio.wait({waiting}, timeout=delay * (0.5 + random.random()))
-            waiting.cancel()
+            self._after(attempt, soon=delay <= 10 * FIRST_DELAY)
+            pause = asyncio.ensure_future(self._stopping.wait())
+            await asyncio.wait({pause}, timeout=delay * (0.5 + random.random()))
+            pause.cancel()
             delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _attempt(self) -> None:
+        """Connect, list the tools, and stay until the connection is lost or not wanted any more."""
+        self._last_words.clear()
+        limit = self.settings.connect_timeout
+        # The deadline must enclose the client's own scopes, or it could not end them.
+        with anyio.CancelScope(deadline=anyio.current_time() + limit) as self._scope:
+            server = await self._load()
+            async with connect(self.name, self.settings, server, self._wake.set, self._last_words) as link:
+                tools = await link.tools()
+                self._scope.deadline = math.inf
+                self._publish(link, tools)
+                while await self._woken():
+                    with anyio.fail_after(limit):
+                        self._publish(link, await link.tools())
+                    await anyio.sleep(RELIST_PAUSE)
+                self._scope.deadline = anyio.current_time() + FAREWELL
+        if self._ready_since is None and not self._stopping.is_set():
+            raise TimeoutError(f"it was not ready within {limit:g} seconds")
+
+    async def _load(self) -> InProcessServer | None:
+        """The object of a `module`, imported on a thread, once. A slow import goes on when an attempt is given up."""
+        if self.settings.kind != "module" or self.server is not None:
+            return self.server
+        if self._loading is None:
+            self._loading = asyncio.create_task(asyncio.to_thread(create_server, self.settings))
+            self._loading.add_done_callback(self._forget)
+        await asyncio.wait({self._loading})
+        loading, self._loading = self._loading, None
+        self.server = loading.result()
+        self._loaded.set()
+        return self.server
+
+    async def _woken(self) -> bool:
+        """Wait for a reason to list the tools again; False when the connection is over."""
+        await self._wake.wait()
+        self._wake.clear()
+        return self._link is not None and not self._stopping.is_set()
+
+    def _publish(self, link: Link, tools: tuple[ListedTool, ...]) -> None:
+        if self._link is link and self.tools == tools:
+            return
+        # Equal tools keep their identity, so that what was derived from them stays valid after a reconnection.
+        tools = tuple(old if (old := self._seen.get(tool.name)) == tool else tool for tool in tools)
+        self._seen = {tool.name: tool for tool in tools}
+        if self._ready_since is None:
+            self._ready_since = anyio.current_time()
+            logger.info("tool server %s is ready with %d tools", self.name, len(tools))
+        self._link, self.tools, self.state, self.error = link, tools, "ready", ""
+        self._settled.set()
+        self._changed()
+
+    def _drop(self, link: Link, why: str) -> None:
+        """A call found out that the connection is lost: whoever comes next waits for a new one."""
+        if self._link is not link:
+            return
+        self._link, self.tools, self.state, self.error = None, (), "connecting", why
+        self._settled.clear()
+        self._wake.set()
+        self._changed()
+
+    def _after(self, attempt: asyncio.Task[None], soon: bool) -> None:
+        """Note how an attempt ended. `soon` says that the next one follows almost at once."""
+        self._loaded.set()
+        error = None if attempt.cancelled() else attempt.exception()
+        if error is not None:
+            self.error = reason(error) + (f"; it said: {self._last_words[-1]}" if self._last_words else "")
+        for call in tuple(self._calls):
+            call.cancel()
+        before, lost = self.state, self._ready_since is not None
+        self._link, self.tools = None, ()
+        self.state = "connecting" if lost and soon else "down"
+        if self.state == "down":
+            self._settled.set()
+        else:
+            self._settled.clear()
+        if not self._stopping.is_set() and (lost or before != "down"):
+            logger.warning("tool server %s: %s: %s", self.name, "lost" if lost else "cannot be reached", self.error)
+        self._changed()

@@ -10,9 +10,20 @@ from gateway.apis.responses.schema import ResponsesRequest
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
 from gateway.apis.responses.to_wire import fold, stored_response
-from gateway.errors import NotFound
-from gateway.ports import Store, StoredTurn
+from gateway.errors import GatewayError, InvalidRequest, NotFound
+from gateway.ports import Store, StoredTurn, Turn
 from gateway.runs import Runs
+
+
+def unknown_start(turn: Turn) -> GatewayError:
+    """What a turn was to continue does not exist, or belongs to another key."""
+    if turn.conversation:
+        return NotFound(f"Conversation with id '{turn.conversation}' not found.", param="conversation")
+    return InvalidRequest(
+        f"Previous response with id '{turn.parent}' not found.",
+        param="previous_response_id",
+        code="previous_response_not_found",
+    )
 
 
 def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
@@ -20,7 +31,10 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
         body = await parse(request, ResponsesRequest)
         turn = to_turn(body, catalog.find(body.model), request.state.owner)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
-        run = await runs.start(turn, wait=wait)
+        try:
+            run = await runs.start(turn, wait=wait)
+        except NotFound:
+            raise unknown_start(turn) from None
         if body.stream:
             await begun(run)
             return EventStream(run, ResponseStream(run.turn).render)

@@ -1,0 +1,382 @@
+"""Chunks of a streamed chat completion, as dictionaries, into events.
+
+One decoder a step, for all lanes: LiteLLM's chunks have this shape too. It is tolerant of what vendors do differently
+(fragments of tool calls without an index, reasoning under three names, content as parts) and strict about the end:
+without a finish reason there is no StepDone but a ProviderError.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from gateway.errors import ProviderError, ProviderOverloaded
+from gateway.events import (
+    ArgumentsDelta,
+    Finish,
+    ItemDone,
+    ItemStarted,
+    ModelEvent,
+    ReasoningDelta,
+    RefusalDelta,
+    StepDone,
+    TextDelta,
+    Usage,
+)
+from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, new_id
+from gateway.providers.vendor_errors import from_body
+
+FINISHES: dict[str, Finish] = {
+    "stop": "stop",
+    "stop_sequence": "stop",
+    "end_turn": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "complete": "stop",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "content_filter": "content_filter",
+    "content_filtered": "content_filter",
+    "refusal": "content_filter",
+    "guardrail_intervened": "content_filter",
+}
+"""Reasons to finish by vendors' names, lower case. Any other is a failure: nobody knows that the answer is whole."""
+
+LONGEST_CALL_ID = 64
+"""Characters; OpenAI's own limit for `call_id`."""
+
+SERVER_SIDE = "srvtoolu_"
+"""Anthropic's prefix for calls that it runs itself."""
+
+Json = dict[str, Any]
+
+
+class CallFragments:
+    """One tool call while its pieces arrive. It starts, for readers, with its first piece of arguments."""
+
+    __slots__ = ("item", "name", "pieces", "state", "wire_id")
+
+    def __init__(self, wire_id: str) -> None:
+        self.wire_id = wire_id
+        self.name = ""
+        self.pieces: list[str] = []
+        self.state: Json = {}
+        self.item: ToolCall | None = None
+
+
+class ChunkDecoder:
+    """`feed` the chunks, then `end` once. Events are appended to the list that is passed in.
+
+    `model` is the id that StepDone names, `provider` whose opaque state it is, `items` the history (new call ids must
+    differ from those in it).
+    """
+
+    __slots__ = (
+        "_annotations",
+        "_call",
+        "_calls",
+        "_by_index",
+        "_details",
+        "_field",
+        "_items",
+        "_message_id",
+        "_model",
+        "_output",
+        "_provider",
+        "_reasoning_id",
+        "_refused",
+        "_stops",
+        "_taken",
+        "_text",
+        "_thoughts",
+        "_usage",
+        "finish",
+    )
+
+    def __init__(self, provider: str, model: str, items: Sequence[Item], *, stops: bool = False) -> None:
+        self.finish: str | None = None
+        self._provider, self._model, self._items, self._stops = provider, model, items, stops
+        self._message_id = self._reasoning_id = self._field = ""
+        self._text: list[str] = []
+        self._refused: list[str] = []
+        self._annotations: list[Json] = []
+        self._thoughts: list[str] = []
+        self._details: Json = {}
+        self._calls: list[CallFragments] = []
+        self._by_index: dict[int, CallFragments] = {}
+        self._call: CallFragments | None = None
+        self._taken: set[str] | None = None
+        self._usage: Json | None = None
+        self._output = False
+
+    def feed(self, chunk: Json, out: list[ModelEvent]) -> None:
+        """Raises ProviderError when the chunk is an error."""
+        choices = chunk.get("choices")
+        if choices:
+            choice = choices[0]
+            delta = choice.get("delta") or choice.get("message")
+            if delta:
+                text = delta.get("content")
+                # The common chunk first: nothing but a piece of text, after other pieces of text.
+                if text.__class__ is str and text and self._text and len(delta) == 1:
+                    self._text.append(text)
+                    out.append(TextDelta(self._message_id, text))
+                else:
+                    self._delta(delta, out)
+            if choice.get("finish_reason"):
+                self.finish = str(choice["finish_reason"])
+        if usage := chunk.get("usage"):
+            self._usage = usage
+        elif not choices:
+            self._aside(chunk)
+
+    def _aside(self, chunk: Json) -> None:
+        """A chunk with neither choices nor usage: an error, a note, or nothing."""
+        if chunk.get("error") or chunk.get("type") == "error" or chunk.get("object") == "error":
+            raise from_body(self._provider, chunk)
+
+    def _delta(self, delta: Json, out: list[ModelEvent]) -> None:
+        self._think(delta, out)
+        content = delta.get("content")
+        if content:
+            if isinstance(content, str):
+                self._say(content, out)
+            else:
+                self._parts(content, out)
+        if refusal := delta.get("refusal"):
+            self._refuse(refusal, out)
+        if annotations := delta.get("annotations"):
+            self._annotations.extend(annotations)
+        if calls := delta.get("tool_calls"):
+            for fragment in calls:
+                self._fragment(fragment, out)
+
+    def _parts(self, parts: list[Json], out: list[ModelEvent]) -> None:
+        """Mistral's content is a list when it thinks."""
+        for part in parts:
+            if part.get("type") == "thinking":
+                inner = part.get("thinking") or ""
+                words = inner if isinstance(inner, str) else "".join(piece.get("text", "") for piece in inner)
+                if words:
+                    self._ponder(words, out)
+            elif text := part.get("text"):
+                self._say(text, out)
+
+    # Text
+
+    def _open_message(self, out: list[ModelEvent]) -> None:
+        self._close_reasoning(out)
+        if not self._message_id:
+            self._message_id = new_id("msg")
+            out.append(ItemStarted(Message(id=self._message_id, role="assistant", content=())))
+            self._output = True
+
+    def _say(self, text: str, out: list[ModelEvent]) -> None:
+        self._open_message(out)
+        self._text.append(text)
+        out.append(TextDelta(self._message_id, text))
+
+    def _refuse(self, text: str, out: list[ModelEvent]) -> None:
+        self._open_message(out)
+        self._refused.append(text)
+        out.append(RefusalDelta(self._message_id, text))
+
+    def _close_message(self, out: list[ModelEvent], *, complete: bool = True) -> None:
+        if not self._message_id:
+            return
+        parts: list[Text | Refusal] = []
+        if self._text or self._annotations:
+            parts.append(Text(text="".join(self._text), annotations=tuple(self._annotations)))
+        if self._refused:
+            parts.append(Refusal(text="".join(self._refused)))
+        message = Message(id=self._message_id, role="assistant", content=tuple(parts), complete=complete)
+        out.append(ItemDone(message))
+        self._message_id = ""
+        self._text, self._refused, self._annotations = [], [], []
+
+    # Reasoning
+
+    def _think(self, delta: Json, out: list[ModelEvent]) -> None:
+        if words := delta.get("reasoning_content"):
+            self._field = "reasoning_content"
+            self._ponder(words, out)
+        elif (words := delta.get("reasoning")) and isinstance(words, str):
+            self._ponder(words, out)
+        for name in ("reasoning_details", "thinking_blocks"):
+            if blocks := delta.get(name):
+                self._open_reasoning(out)
+                self._details.setdefault(name, []).extend(blocks)
+
+    def _open_reasoning(self, out: list[ModelEvent]) -> None:
+        if not self._reasoning_id:
+            self._close_message(out)
+            self._reasoning_id = new_id("rs")
+            out.append(ItemStarted(Reasoning(id=self._reasoning_id)))
+
+    def _ponder(self, words: str, out: list[ModelEvent]) -> None:
+        self._open_reasoning(out)
+        self._thoughts.append(words)
+        out.append(ReasoningDelta(self._reasoning_id, words))
+
+    def _close_reasoning(self, out: list[ModelEvent]) -> None:
+        if not self._reasoning_id:
+            return
+        state: Json = {"provider": self._provider}
+        for name, blocks in self._details.items():
+            state[name] = joined_blocks(blocks)
+        # Signed thoughts carry their own text; unsigned ones go back under the name they came with.
+        if not self._details and self._field:
+            state["field"] = self._field
+        out.append(ItemDone(Reasoning(id=self._reasoning_id, text="".join(self._thoughts), state=state)))
+        self._reasoning_id = self._field = ""
+        self._thoughts, self._details = [], {}
+
+    # Tool calls
+
+    def _fragment(self, fragment: Json, out: list[ModelEvent]) -> None:
+        function: Json = fragment.get("function") or {}
+        call = self._call_of(fragment, function)
+        if call is None:
+            return
+        if extra := fragment.get("extra_content"):
+            call.state["extra_content"] = extra
+        if name := function.get("name"):
+            # Some vendors repeat the name in every fragment, some send it in pieces.
+            if call.item is None and name != call.name:
+                call.name += name
+        arguments = function.get("arguments")
+        if arguments:
+            if not isinstance(arguments, str):
+                arguments = orjson.dumps(arguments).decode()
+            item = call.item or self._start(call, out)
+            call.pieces.append(arguments)
+            out.append(ArgumentsDelta(item.id, arguments))
+
+    def _call_of(self, fragment: Json, function: Json) -> CallFragments | None:
+        """Which call a fragment belongs to: by index, by id, or the last one. None for a vendor's own tools."""
+        wire_id = fragment.get("id") or ""
+        index = fragment.get("index")
+        known = self._by_index.get(index) if isinstance(index, int) else self._call
+        if known is not None:
+            other = wire_id and known.wire_id and wire_id != known.wire_id
+            begun = known.name and function.get("name") and (other or (index is None and known.pieces and not wire_id))
+            if not (begun or (other and index is None)):
+                known.wire_id = known.wire_id or wire_id
+                self._call = known
+                return None if known.wire_id.startswith(SERVER_SIDE) else known
+        call = CallFragments(wire_id)
+        if isinstance(index, int):
+            self._by_index[index] = call
+        self._call = call
+        if wire_id.startswith(SERVER_SIDE):
+            return None
+        self._calls.append(call)
+        return call
+
+    def _start(self, call: CallFragments, out: list[ModelEvent]) -> ToolCall:
+        self._close_reasoning(out)
+        self._close_message(out)
+        call_id = self._free_id(call.wire_id)
+        state = {"provider": self._provider, **call.state} if call.state else {}
+        if len(call.wire_id) > LONGEST_CALL_ID:
+            state = {"provider": self._provider, **state, "wire_id": call.wire_id}
+        call.item = ToolCall(id=new_id("fc"), call_id=call_id, name=call.name, arguments="", state=state)
+        out.append(ItemStarted(call.item))
+        self._output = True
+        return call.item
+
+    def _free_id(self, wire_id: str) -> str:
+        """The vendor's id if it is short and new. llama.cpp and others count from zero in every answer."""
+        if self._taken is None:
+            self._taken = {item.call_id for item in self._items if isinstance(item, ToolCall)}
+        if not wire_id or len(wire_id) > LONGEST_CALL_ID or wire_id in self._taken:
+            wire_id = f"call_{secrets.token_hex(12)}"
+        self._taken.add(wire_id)
+        return wire_id
+
+    def _close_calls(self, out: list[ModelEvent], *, complete: bool) -> None:
+        for call in self._calls:
+            if not call.name:
+                raise ProviderError(f"{self._provider} asked for a tool without naming it.", code="bad_tool_call")
+            item = call.item or self._start(call, out)
+            arguments = "".join(call.pieces)
+            if not arguments and complete:
+                arguments = "{}"
+                out.append(ArgumentsDelta(item.id, arguments))
+            state = {"provider": self._provider, **item.state, **call.state} if call.state else item.state
+            done = ToolCall(id=item.id, call_id=item.call_id, name=item.name, arguments=arguments, state=state)
+            out.append(ItemDone(done))
+
+    # The end
+
+    def end(self, out: list[ModelEvent]) -> None:
+        """Close what is open and say how the step ended. Raises ProviderError unless the vendor said so too."""
+        if self.finish is None:
+            raise ProviderError(
+                f"{self._provider} ended its answer without a finish reason: it is not whole.", code="stream_truncated"
+            )
+        finish = FINISHES.get(self.finish.lower())
+        if finish is None:
+            kind = ProviderOverloaded if self.finish == "insufficient_system_resource" else ProviderError
+            raise kind(f"{self._provider} broke off its answer: {self.finish}.", code="stream_broken_off")
+        usage = read_usage(self._usage) if self._usage else None
+        whole = finish in ("stop", "tool_calls")
+        self._close_reasoning(out)
+        if not self._output and whole and not self._calls:
+            if not self._stops and (usage is None or usage.output_tokens <= usage.reasoning_tokens):
+                raise ProviderError(f"{self._provider} sent an empty answer.", code="empty_answer")
+            self._open_message(out)
+        self._close_message(out, complete=whole)
+        self._close_calls(out, complete=whole)
+        if whole:
+            finish = "tool_calls" if self._calls else "stop"
+        out.append(StepDone(model=self._model, finish=finish, usage=usage))
+
+
+def joined_blocks(blocks: list[Json]) -> list[Json]:
+    """Thinking blocks streamed in pieces, as the vendor wants them back: whole, the signature with its text.
+
+    A piece continues the block before it if it has the same type and index, and that one has no signature yet.
+    """
+    whole: list[Json] = []
+    for block in blocks:
+        last = whole[-1] if whole else None
+        if (
+            last is None
+            or last.get("type") != block.get("type")
+            or last.get("index") != block.get("index")
+            or last.get("signature")
+            or "data" in block
+        ):
+            whole.append(dict(block))
+            continue
+        for key, value in block.items():
+            if key in ("thinking", "text", "summary") and isinstance(value, str):
+                last[key] = (last.get(key) or "") + value
+            elif value:
+                last[key] = value
+    return whole
+
+
+def read_usage(usage: Json) -> Usage:
+    """Token counts under the names that OpenAI, DeepSeek, OpenRouter and LiteLLM give them."""
+    prompt: Json = usage.get("prompt_tokens_details") or {}
+    completion: Json = usage.get("completion_tokens_details") or {}
+    input_tokens, output_tokens = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+    reasoning = completion.get("reasoning_tokens") or 0
+    # xAI leaves reasoning out of `completion_tokens`, which its total shows.
+    if reasoning and usage.get("total_tokens") == input_tokens + output_tokens + reasoning:
+        output_tokens += reasoning
+    written = prompt.get("cache_write_tokens") or prompt.get("cache_creation_tokens")
+    return Usage(
+        input_tokens=input_tokens,
+        cached_tokens=prompt.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0,
+        cache_write_tokens=written or usage.get("cache_creation_input_tokens") or 0,
+        output_tokens=output_tokens,
+        reasoning_tokens=reasoning,
+    )

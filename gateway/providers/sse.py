@@ -1,0 +1,65 @@
+"""Server-sent events from bytes that may be split anywhere. It knows nothing of what the data means.
+
+Rules: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream, except that an event
+whose blank line never came is kept for `close` (some vendors end right after the last line).
+"""
+
+BOM = b"\xef\xbb\xbf"
+
+
+class SseParser:
+    """Feed it what arrives; it gives back the data of the events that became complete, in order."""
+
+    __slots__ = ("_after_cr", "_begun", "_data", "_line")
+
+    def __init__(self) -> None:
+        self._line: list[bytes] = []
+        self._data: list[bytes] = []
+        self._after_cr = False
+        self._begun = False
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        if not self._begun and piece:
+            self._begun = True
+            piece = piece.removeprefix(BOM)
+        if self._after_cr or b"\r" in piece:
+            piece = self._without_cr(piece)
+        if b"\n" not in piece:
+            # A long line in small pieces: joined once, when it ends.
+            if piece:
+                self._line.append(piece)
+            return []
+        lines = piece.split(b"\n")
+        if self._line:
+            lines[0] = b"".join((*self._line, lines[0]))
+            self._line.clear()
+        if last := lines.pop():
+            self._line.append(last)
+        return self._events(lines)
+
+    def close(self) -> list[bytes]:
+        """The event that was still open when the body ended, if any."""
+        rest = b"".join(self._line)
+        self._line.clear()
+        return self._events([rest, b""] if rest else [b""])
+
+    def _events(self, lines: list[bytes]) -> list[bytes]:
+        events: list[bytes] = []
+        data = self._data
+        for line in lines:
+            if not line:
+                if data:
+                    events.append(data[0] if len(data) == 1 else b"\n".join(data))
+                    data.clear()
+            elif line.startswith(b"data:"):
+                data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+        return events
+
+    def _without_cr(self, piece: bytes) -> bytes:
+        """CRLF and CR alone end a line too; a CRLF may be split between two pieces."""
+        if self._after_cr and piece.startswith(b"\n"):
+            piece = piece[1:]
+            self._after_cr = False
+        if piece:
+            self._after_cr = piece.endswith(b"\r")
+        return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

@@ -1,0 +1,215 @@
+"""The toolbox: what agents may use of the tool servers that the settings name, and the calls to them.
+
+Every server is reached over MCP, the gateway's own ones too. This module decides what an agent is offered and what a
+result looks like; `upstream.py` keeps the connections. A tool that fails is a result, never an exception.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Self
+
+from cachetools import LRUCache
+
+from gateway.agents.spec import AgentSpec, ToolGrant
+from gateway.items import Text, ToolCall, ToolResult, new_id
+from gateway.ports import ToolSpec
+from gateway.tools.arguments import ArgumentChecker, schema_fault
+from gateway.tools.connection import InProcessServer
+from gateway.tools.link import CallFailed, ListedTool
+from gateway.tools.naming import provider_names
+from gateway.tools.narrow import narrow
+from gateway.tools.settings import SERVER_NAME, ServerSettings
+from gateway.tools.upstream import State, Upstream
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 3.0
+"""Seconds that a request waits for a server which is still connecting. After that the agent does without it."""
+MAX_DESCRIPTION = 8192
+"""Characters of a tool's description that a model is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """How a tool server is doing. `error` says why it is not ready, or was not the last time it was not."""
+
+    name: str
+    kind: str
+    state: State
+    tools: int
+    error: str = ""
+
+
+class MCPToolbox:
+    """A `ports.Toolbox`. Entering it starts to connect to every server and does not wait for any of them."""
+
+    def __init__(self, servers: Mapping[str, ServerSettings], patience: float = PATIENCE) -> None:
+        for name in servers:
+            if not re.fullmatch(SERVER_NAME, name):
+                raise ValueError(f"{name!r} cannot be the name of a tool server")
+        self._upstreams = {name: Upstream(name, settings, self._bump) for name, settings in servers.items()}
+        self._patience = patience
+        self._checker = ArgumentChecker()
+        self._generation = 0
+        self._offers: LRUCache[int, tuple[tuple[ToolGrant, ...], int, tuple[ToolSpec, ...]]] = LRUCache(512)
+        self._specs: LRUCache[tuple[str, int, int], tuple[ToolGrant, ListedTool, ToolSpec | None]] = LRUCache(4096)
+        self._offered: set[tuple[str, str]] = set()
+        self._reported: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        for upstream in self._upstreams.values():
+            upstream.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.gather(*(upstream.stop() for upstream in self._upstreams.values()))
+
+    @property
+    def in_process(self) -> Mapping[str, InProcessServer]:
+        """The server objects of the `module` servers that are imported so far: to be served at /mcp/<name> too."""
+        ready = {name: upstream.server for name, upstream in self._upstreams.items()}
+        return MappingProxyType({name: server for name, server in ready.items() if server is not None})
+
+    async def imported(self) -> None:
+        """Wait until every module was imported, failed to be, or took longer than its `connect_timeout`."""
+        waits = [
+            asyncio.wait_for(upstream.loaded(), upstream.settings.connect_timeout)
+            for upstream in self._upstreams.values()
+        ]
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    def status(self) -> list[ServerStatus]:
+        """Every server, by name."""
+        return [
+            ServerStatus(name=name, kind=each.settings.kind, state=each.state, tools=len(each.tools), error=each.error)
+            for name, each in sorted(self._upstreams.items())
+        ]
+
+    async def settled(self) -> None:
+        """Wait until no server is connecting any more; `homeport doctor` asks for the status then."""
+        await asyncio.gather(*(upstream.settled() for upstream in self._upstreams.values()))
+
+    async def specs(self, agent: AgentSpec) -> Sequence[ToolSpec]:
+        """The agent's tools of the servers that are up, sorted by server and tool. A look-up while nothing changes.
+
+        A server that is still connecting is waited for, but not for long; one that is down is left out.
+        """
+        grants = agent.tools
+        if not grants:
+            return ()
+        await self._wait_for({grant.tool.partition(".")[0] for grant in grants})
+        known = self._offers.get(id(grants))
+        if known and known[0] is grants and known[1] == self._generation:
+            return known[2]
+        specs = tuple(self._compiled(grants))
+        self._offers[id(grants)] = (grants, self._generation, specs)
+        self._offered.update((spec.server, spec.tool) for spec in specs)
+        return specs
+
+    def arguments(self, spec: ToolSpec, call: ToolCall) -> dict[str, Any]:
+        """Raises `BadArguments`."""
+        return self._checker.check(spec, call.arguments)
+
+    async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any]) -> ToolResult:
+        """Run a tool that `specs` has handed out. A failure says what happened and whether the tool may have run."""
+        upstream = self._upstreams.get(spec.server)
+        if upstream is None or (spec.server, spec.tool) not in self._offered:
+            return _failure(call, f"There is no tool named {call.name!r} here.")
+        try:
+            answer = await upstream.call(spec.tool, arguments, self._patience)
+        except CallFailed as failure:
+            logger.warning("%s.%s failed: %s", spec.server, spec.tool, failure)
+            return _failure(call, _explained(spec, failure))
+        return ToolResult(id=new_id("fco"), call_id=call.call_id, content=answer.content, is_error=answer.is_error)
+
+    def _bump(self) -> None:
+        self._generation += 1
+
+    async def _wait_for(self, names: set[str]) -> None:
+        needed = [each for name in names if (each := self._upstreams.get(name)) and each.state == "connecting"]
+        if needed:
+            waits = [asyncio.ensure_future(upstream.settled()) for upstream in needed]
+            try:
+                await asyncio.wait(waits, timeout=self._patience)
+            finally:
+                for each in waits:
+                    each.cancel()
+
+    def _compiled(self, grants: Sequence[ToolGrant]) -> list[ToolSpec]:
+        granted: dict[tuple[str, str], tuple[ToolGrant, ListedTool]] = {}
+        # A grant for one tool comes after the grant for its whole server and takes its place.
+        for grant in sorted(grants, key=lambda grant: not grant.tool.endswith(".*")):
+            server, _, wanted = grant.tool.partition(".")
+            upstream = self._upstreams.get(server)
+            if upstream is None or upstream.state != "ready":
+                self._report(f"{grant.tool} is not offered: " + (upstream.error if upstream else "no such server"))
+                continue
+            found = [tool for tool in upstream.tools if wanted in ("*", tool.name)]
+            if not found:
+                self._report(f"{grant.tool} is not offered: the server has no such tool")
+            granted.update({(server, tool.name): (grant, tool) for tool in found})
+        names = provider_names(granted)
+        specs = [
+            self._spec(names[place], place[0], grant, tool)
+            for place, (grant, tool) in sorted(granted.items(), key=lambda each: each[0])
+        ]
+        return [spec for spec in specs if spec is not None]
+
+    def _spec(self, name: str, server: str, grant: ToolGrant, tool: ListedTool) -> ToolSpec | None:
+        """None for a tool whose schema cannot be used. Checking a schema takes milliseconds, so each is checked once."""
+        key = (name, id(grant), id(tool))
+        known = self._specs.get(key)
+        if known and known[0] is grant and known[1] is tool:
+            return known[2]
+        spec = made_spec(name, server, grant, tool)
+        if fault := schema_fault(spec.schema):
+            self._report(f"{server}.{tool.name} is not offered: {fault}")
+        self._specs[key] = (grant, tool, None if fault else spec)
+        return None if fault else spec
+
+    def _report(self, message: str) -> None:
+        """Once, however many agents and requests come upon it."""
+        if message not in self._reported and len(self._reported) < 10_000:
+            self._reported.add(message)
+            logger.warning("%s", message)
+
+
+def made_spec(name: str, server: str, grant: ToolGrant, tool: ListedTool) -> ToolSpec:
+    """The tool as its server describes it, overruled and narrowed by the grant."""
+    read_only, destructive, open_world = tool.read_only, tool.destructive, tool.open_world
+    if grant.effect is not None:
+        read_only, destructive = grant.effect == "read", grant.effect == "destructive"
+        open_world = open_world or grant.effect == "external"
+    schema: dict[str, Any] = {"properties": {}, **tool.schema, "type": "object"}
+    return ToolSpec(
+        name=name,
+        description=tool.description[:MAX_DESCRIPTION],
+        schema=narrow(schema, grant.args) if grant.args else schema,
+        server=server,
+        tool=tool.name,
+        read_only=read_only,
+        destructive=destructive,
+        idempotent=tool.idempotent if grant.idempotent is None else grant.idempotent,
+        open_world=open_world,
+        per_run=grant.per_run,
+    )
+
+
+def _explained(spec: ToolSpec, failure: CallFailed) -> str:
+    what = f"The call failed: tool server {spec.server!r}: {failure}."
+    if not failure.ran:
+        return f"{what} The tool was not run."
+    if spec.read_only or spec.idempotent:
+        return f"{what} It is safe to call it again."
+    return (
+        f"{what} The outcome is unknown: the tool may or may not have taken effect. "
+        "Check whether it did before you call it again."
+    )
+
+
+def _failure(call: ToolCall, text: str) -> ToolResult:
+    return ToolResult(id=new_id("fco"), call_id=call.call_id, content=(Text(text=text),), is_error=True)

@@ -1,0 +1,54 @@
+"""The other side of a regular-expression search: a process of its own, so that a pattern can be stopped.
+
+Started by path (`python -I regex_worker.py`), it imports nothing of Homeport and opens no file. It reads frames from
+standard input and answers each on standard output; a frame is a length (4 bytes, big-endian) and as many bytes of
+JSON. First the pattern, `{"pattern": str, "ignore_case": bool, "memory": bytes}`, answered by `{"error": str | null}`;
+then lists of lines, each answered by the list of `[index, start, end]` of the first match in every line that has one.
+It ends when its input does. Python's `re` can take exponential time: stopping it is the parent's part.
+"""
+
+import json
+import re
+import resource
+import struct
+import sys
+from typing import Any, BinaryIO
+
+
+def receive(stream: BinaryIO) -> Any | None:
+    """The next frame's value; None at the end of the stream."""
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    return json.loads(stream.read(struct.unpack(">I", head)[0]))
+
+
+def send(stream: BinaryIO, value: Any) -> None:
+    """Write `value` as one frame."""
+    body = json.dumps(value).encode()
+    stream.write(struct.pack(">I", len(body)) + body)
+    stream.flush()
+
+
+def main() -> None:
+    """Serve one search."""
+    order = receive(sys.stdin.buffer)
+    if order is None:
+        return
+    try:
+        # A pattern such as (a{1000}){1000} asks for memory, not time. Not every system has this limit.
+        resource.setrlimit(resource.RLIMIT_AS, (order["memory"], order["memory"]))
+    except (OSError, ValueError):
+        pass
+    try:
+        pattern = re.compile(order["pattern"], re.IGNORECASE if order["ignore_case"] else 0)
+    except (re.error, OverflowError, RecursionError, MemoryError) as error:
+        return send(sys.stdout.buffer, {"error": str(error) or type(error).__name__})
+    send(sys.stdout.buffer, {"error": None})
+    while (lines := receive(sys.stdin.buffer)) is not None:
+        matches = ((index, pattern.search(line)) for index, line in enumerate(lines))
+        send(sys.stdout.buffer, [[index, *match.span()] for index, match in matches if match])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""/v1/conversations, driven by the official client with strict validation."""
+
+import asyncio
+
+import pytest
+from openai import BadRequestError, NotFoundError
+
+from tests.conftest import say
+
+pytestmark = pytest.mark.anyio
+
+
+def message(text):
+    return {"type": "message", "role": "user", "content": text}
+
+
+async def test_a_conversation_remembers_its_turns(start_gateway):
+    async with start_gateway([say("one", "a")], [say("two", "b")]) as gateway:
+        conversation = await gateway.openai.conversations.create(metadata={"topic": "demo"})
+        for text in ("first", "second"):
+            await gateway.openai.responses.create(model="helper", input=text, conversation=conversation.id)
+        seen = [item.text for item in gateway.provider.calls[1].items]
+        again = await gateway.openai.conversations.retrieve(conversation.id)
+    assert seen == ["You help.", "first", "one", "second"]
+    assert again.metadata == {"topic": "demo"}
+
+
+async def test_items_put_in_by_hand_are_what_the_model_sees(start_gateway):
+    async with start_gateway([say("yes")]) as gateway:
+        conversation = await gateway.openai.conversations.create(items=[message("My name is Ada.")])
+        await gateway.openai.conversations.items.create(conversation.id, items=[message("I like tea.")])
+        await gateway.openai.responses.create(model="helper", input="Who am I?", conversation=conversation.id)
+        seen = [item.text for item in gateway.provider.calls[0].items]
+    assert seen == ["You help.", "My name is Ada.", "I like tea.", "Who am I?"]
+
+
+async def test_items_are_listed_newest_first_and_the_pages_end(start_gateway):
+    async with start_gateway() as gateway:
+        conversation = await gateway.openai.conversations.create()
+        for start in (0, 20):
+            items = [message(str(number)) for number in range(start, start + 20)]
+            await gateway.openai.conversations.items.create(conversation.id, items=items)
+        listed = [item async for item in gateway.openai.conversations.items.list(conversation.id, limit=7)]
+        oldest = await gateway.openai.conversations.items.list(conversation.id, limit=3, order="asc")
+    assert [item.content[0].text for item in listed] == [str(number) for number in reversed(range(40))]
+    assert [item.content[0].text for item in oldest.data] == ["0", "1", "2"]
+    assert oldest.has_more
+
+
+async def test_an_item_can_be_read_and_deleted(start_gateway):
+    async with start_gateway() as gateway:
+        items = gateway.openai.conversations.items
+        conversation = await gateway.openai.conversations.create(items=[message("a"), message("b")])
+        first = (await items.list(conversation.id, order="asc")).data[0]
+        assert (await items.retrieve(first.id, conversation_id=conversation.id)).content[0].text == "a"
+        await items.delete(first.id, conversation_id=conversation.id)
+        left = [item.content[0].text async for item in items.list(conversation.id)]
+    assert left == ["b"]
+
+
+async def test_metadata_is_replaced_and_a_deleted_conversation_is_gone(start_gateway):
+    async with start_gateway() as gateway:
+        conversations = gateway.openai.conversations
+        made = await conversations.create(metadata={"a": "1"})
+        assert (await conversations.update(made.id, metadata={"b": "2"})).metadata == {"b": "2"}
+        assert (await conversations.delete(made.id)).deleted
+        with pytest.raises(NotFoundError):
+            await conversations.retrieve(made.id)
+
+
+async def test_two_turns_at_once_do_not_interleave(start_gateway):
+    hold = asyncio.Event()
+    async with start_gateway([hold, say("one", "a")], [say("two", "b")]) as gateway:
+        conversation = (await gateway.openai.conversations.create()).id
+        create = gateway.openai.responses.create
+        first = asyncio.create_task(create(model="helper", input="first", conversation=conversation))
+        while not gateway.provider.calls:
+            await asyncio.sleep(0)
+        second = asyncio.create_task(create(model="helper", input="second", conversation=conversation))
+        with pytest.raises(BadRequestError) as locked:
+            header = {"X-Homeport-When-Busy": "reject"}
+            await create(model="helper", input="third", conversation=conversation, extra_headers=header)
+        hold.set()
+        await asyncio.gather(first, second)
+        seen = [item.text for item in gateway.provider.calls[1].items]
+    assert (locked.value.code, locked.value.param) == ("conversation_locked", "conversation")
+    assert seen == ["You help.", "first", "one", "second"]
+
+
+async def test_an_unknown_conversation_is_a_404(start_gateway):
+    async with start_gateway() as gateway:
+        with pytest.raises(NotFoundError):
+            await gateway.openai.responses.create(model="helper", input="hi", conversation="conv_nope")

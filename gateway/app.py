@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.requests import Request
@@ -45,7 +45,11 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     folder = AgentFolder(settings.agents, settings.environment)
     catalog = Catalog(lambda: folder.agents, settings.models)
     toolbox = DeferredToolbox(settings.servers, settings.allowed_hosts)
-    router = ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment) if provider is None else None
+    router = (
+        ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment)
+        if provider is None
+        else None
+    )
     engine = Engine(
         provider=provider or router,  # pyright: ignore[reportArgumentType]
         toolbox=toolbox,
@@ -55,7 +59,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     runs = Runs(engine, store)
 
     @asynccontextmanager
-    async def lifespan(app: object) -> AsyncIterator[None]:
+    async def lifespan(app: object) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(store)
             await stack.enter_async_context(toolbox)

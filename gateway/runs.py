@@ -103,8 +103,8 @@ class Runs:
         """Begin a turn; durable when this returns, if it is to be stored.
 
         Turns of one conversation never overlap: this one waits for those before it, or, with `wait` false,
-        raises ConversationLocked. Raises NotFound for a parent or conversation that is not there or another owner's, and
-        InvalidRequest when the history ends in calls the client has not answered.
+        raises ConversationLocked. Raises NotFound for a parent or conversation that is missing or another
+        owner's, and InvalidRequest when the history ends in calls the client has not answered.
         """
         lock = await self._lock(turn.conversation, wait=wait) if turn.conversation else None
         try:

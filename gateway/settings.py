@@ -140,3 +140,11 @@ def default_servers(environ: Mapping[str, str], data: Path, agents: Path) -> dic
         settings = {"preset": preset, "base_url": url, "data": str(data / "ticketing"), **credentials}
         servers["ticketing"] = {"module": "mcp_tools.ticketing", "settings": settings}
     return servers
+
+
+def models_folder(environ: Mapping[str, str]) -> Path:
+    """Where local weights are kept: one copy a user, shared by every checkout. `HOMEPORT_MODELS` overrides it."""
+    if chosen := environ.get("HOMEPORT_MODELS"):
+        return Path(chosen)
+    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache"
+    return Path(cache) / "homeport" / "models"

@@ -1,4 +1,4 @@
-"""`make demo`: starts a tracker and a gateway, asks two questions through the official client, and shows what happens."""
+"""`make demo`: a tracker, a gateway, two questions through the official client, and what happens."""
 
 import base64
 import json

@@ -58,13 +58,17 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start_gateway(home: Path) -> Callable[..., contextlib.AbstractAsyncContextManager[RunningGateway]]:
-    """`async with start_gateway(*steps, servers={...}) as gateway`: a whole gateway whose model plays these steps."""
+    """`async with start_gateway(*steps, servers={...}) as gateway`: a whole gateway whose model plays these steps.
+
+    With `providers` in the settings it has these and no scripted model.
+    """
 
     @contextlib.asynccontextmanager
-    async def start(*steps: Any, provider: Any = None, **settings: Any) -> AsyncIterator[RunningGateway]:
+    async def start(*steps: Any, **settings: Any) -> AsyncIterator[RunningGateway]:
         chosen = Settings(**{"data": home / "data", "agents": home / "agents", "port": 0, **settings})
-        scripted = provider or ScriptedProvider(*steps)
-        uvicorn = server(build_app(chosen, scripted), host="127.0.0.1", port=0, log_level="warning")
+        scripted = ScriptedProvider(*steps)
+        app = build_app(chosen, None if chosen.providers else scripted)
+        uvicorn = server(app, host="127.0.0.1", port=0, log_level="warning")
         serving = asyncio.create_task(uvicorn.serve())
         await uvicorn.ready.wait()
         assert uvicorn.started, "the gateway did not start; its log says why"

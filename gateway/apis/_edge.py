@@ -95,7 +95,7 @@ class Edge:
         owner = self._verify(token)
         if owner is None:
             shown = f"{token[:3]}***{token[-4:]}" if len(token) > 12 else "***"
-            raise Unauthenticated(f"Incorrect API key provided: {shown}. `homeport keys list` shows the keys there are.")
+            raise Unauthenticated(f"Incorrect API key provided: {shown}. `homeport keys list` shows the keys.")
         state["owner"] = owner
 
 

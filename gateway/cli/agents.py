@@ -23,7 +23,7 @@ def validate(settings: Settings, paths: list[Path]) -> int:
         folder = AgentFolder(settings.agents, settings.environment)
         names, problems = sorted(folder.agents), [str(error) for error in folder.errors.values()]
     else:
-        names, problems = [], []
+        names, problems = list[str](), list[str]()
         for path in paths:
             try:
                 names.append(load_agent(path, settings.environment).name)

@@ -1,7 +1,7 @@
 """`homeport chat`: a client of the Responses API like any other, in the terminal."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -62,7 +62,7 @@ async def alive(session: aiohttp.ClientSession, url: str) -> bool:
 
 
 @asynccontextmanager
-async def own_gateway(settings: Settings) -> AsyncIterator[str]:
+async def own_gateway(settings: Settings) -> AsyncGenerator[str]:
     """A gateway for this chat alone, on a free port of loopback."""
     console.print("No gateway is running here; starting one for this chat.", style="dim")
     uvicorn = server(build_app(settings), host="127.0.0.1", port=0, log_level="warning")

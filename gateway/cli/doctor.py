@@ -48,14 +48,12 @@ def agents(settings: Settings) -> Iterator[Finding]:
 
 async def servers(settings: Settings) -> list[Finding]:
     async with DeferredToolbox(settings.servers, settings.allowed_hosts) as toolbox:
-        return [
-            (f"tool server {state.name}", not state.error, state.error or f"{state.tools} tools")
-            for state in await toolbox.status()
-        ]
+        states = await toolbox.status()
+        return [(f"tool server {one.name}", not one.error, one.error or f"{one.tools} tools") for one in states]
 
 
 def providers(settings: Settings) -> Iterator[Finding]:
-    for provider in settings.providers:
+    for provider in settings.providers.values():
         yield f"provider {provider.name}", True, provider.base_url or "its usual address"
     found = [name for name in DEFAULT_MODELS if settings.environment.get(name)]
     model = settings.environment["HOMEPORT_MODEL"]

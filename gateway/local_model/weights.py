@@ -88,7 +88,7 @@ def status(target_dir: Path, weights: Weights = QWEN_CODER) -> Status:
 
 
 async def verify(path: Path, on_progress: Progress, weights: Weights = QWEN_CODER) -> bool:
-    """Whether the file at `path` is byte for byte the one that `weights` names. Reads all of it, about a second a GB."""
+    """Whether the file at `path` is byte for byte what `weights` names. Reads all of it, about a second a GB."""
     if _size(path) != weights.size:
         return False
     digest = hashlib.sha256()

@@ -119,7 +119,9 @@ class Conversation:
         for item in items:
             if isinstance(item, ToolResult):
                 self._results.setdefault(item.call_id, []).append(item)
-        last_user = max((i for i, item in enumerate(items) if isinstance(item, Message) and item.role == "user"), default=-1)
+        last_user = max(
+            (i for i, item in enumerate(items) if isinstance(item, Message) and item.role == "user"), default=-1
+        )
         for position, item in enumerate(items):
             match item:
                 case Message(role="assistant"):
@@ -224,7 +226,9 @@ class Conversation:
 
     def _result(self, parts: Sequence[Part]) -> Any:
         if self._vendor.rich_results and any(isinstance(part, Image) for part in parts):
-            return [wire_part(part) if isinstance(part, Image) else {"type": "text", "text": noted(part)} for part in parts]
+            return [
+                wire_part(part) if isinstance(part, Image) else {"type": "text", "text": noted(part)} for part in parts
+            ]
         return "\n".join(noted(part) for part in parts)
 
 

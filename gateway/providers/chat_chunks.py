@@ -130,6 +130,8 @@ class ChunkDecoder:
                     self._delta(delta, out)
             if choice.get("finish_reason"):
                 self.finish = str(choice["finish_reason"])
+                if "error" in chunk:
+                    self._aside(chunk)
         if usage := chunk.get("usage"):
             self._usage = usage
         elif not choices:

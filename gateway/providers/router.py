@@ -1,6 +1,153 @@
-"""TEMPORARY placeholder by the lead so that the app can be imported: the providers helper replaces this file whole."""
+"""The provider of the gateway: finds the model's lane, retries and falls back until the first event, then streams.
+
+Everything about time and second attempts is here and in `patience`; lanes only ask once.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Self
+
+from gateway.errors import (
+    ContextTooLong,
+    ProviderError,
+    ProviderOverloaded,
+    ProviderRateLimited,
+    ProviderRefused,
+)
+from gateway.events import ModelEvent
+from gateway.ports import ModelCall
+from gateway.providers.openai_wire import OpenAIWire
+from gateway.providers.patience import Patience
+from gateway.providers.settings import Lane, Limits, ProviderSettings
+from gateway.providers.targets import Answer, LaneClient, Target, split, target_of, vendor_name
+from gateway.providers.transport import AiohttpTransport
+from gateway.providers.vendors import VENDORS
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = 20.0
+"""Seconds. A vendor that asks for more in Retry-After is not waited for; the client is told instead."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+"""Seconds before the second attempt, doubled for each after it."""
+
+
 class ProviderRouter:
-    def __init__(self, *a, **k): ...
-    async def __aenter__(self): return self
-    async def __aexit__(self, *e): ...
-    async def warm(self): ...
+    """`ports.Provider` over everything that is configured or known. Enter it before use.
+
+    `keys` holds the vendors' environment variables (`OPENAI_API_KEY`, `ANTHROPIC_API_BASE` …).
+    """
+
+    def __init__(self, providers: Sequence[ProviderSettings], limits: Limits, keys: Mapping[str, str]) -> None:
+        self._providers = {provider.name: provider for provider in providers}
+        self._limits = limits
+        self._keys = keys
+        self._targets: dict[str, Target] = {}
+        self._transport = AiohttpTransport(proxies=any(keys.get(name) for name in PROXIES))
+        self._lanes: dict[Lane, LaneClient] = {"openai": OpenAIWire(self._transport)}
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._transport.__aexit__(*exc)
+
+    async def warm(self) -> None:
+        """Nothing to do yet."""
+
+    async def stream(self, call: ModelCall) -> AsyncIterator[ModelEvent]:
+        answer, patience, events = await self._begin(call)
+        try:
+            while events is not None:
+                for event in events:
+                    yield event
+                events = await patience.next(answer)
+        finally:
+            patience.stop()
+            await answer.close()
+
+    async def _begin(self, call: ModelCall) -> tuple[Answer, Patience, Sequence[ModelEvent] | None]:
+        """The first answer that says anything, from the first model that can."""
+        started = asyncio.get_running_loop().time()
+        failure = ProviderRefused("No model was named.")
+        for position, model in enumerate(call.models):
+            more = position + 1 < len(call.models)
+            try:
+                return await self._attempts(call, await self._target(model), started, more=more)
+            except ProviderError as error:
+                failure = error
+            if not may_fall_back(failure):
+                break
+            if more:
+                logger.warning("%s failed (%s); falling back to %s.", model, failure, call.models[position + 1])
+        raise failure
+
+    async def _attempts(
+        self, call: ModelCall, target: Target, started: float, *, more: bool
+    ) -> tuple[Answer, Patience, Sequence[ModelEvent] | None]:
+        """`more`: another model is waiting to be tried."""
+        loop = asyncio.get_running_loop()
+        attempt, waited = 0, False
+        while True:
+            answer = self._lanes[target.lane].begin(call, target)
+            patience = Patience(target.id, target.limits, started)
+            try:
+                return answer, patience, await patience.first(answer)
+            except BaseException as error:
+                patience.stop()
+                await answer.close()
+                if not isinstance(error, ProviderError):
+                    raise
+                left = started + target.limits.total - loop.time()
+                pause = pause_before_retry(error, attempt, left, more=more, waited=waited)
+                if attempt >= target.limits.retries or pause is None:
+                    raise
+                waited = waited or error.retry_after is not None
+            attempt += 1
+            logger.info("%s failed; trying again in %.1f s.", target.id, pause)
+            await asyncio.sleep(pause)
+
+    async def _target(self, model: str) -> Target:
+        target = self._targets.get(model)
+        if target is None:
+            target = self._targets[model] = self._find(model)
+        return target
+
+    def _find(self, model: str) -> Target:
+        provider = split(model)[0]
+        settings = self._providers.get(provider) or ProviderSettings(name=provider, litellm_provider=provider)
+        name = vendor_name(settings)
+        return target_of(model, settings, VENDORS[name], name, self._keys, self._limits)
+
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+
+def may_fall_back(error: ProviderError) -> bool:
+    """A request that is wrong for one model is wrong for the next, unless it was only too long or misaddressed."""
+    return (
+        not isinstance(error, ProviderRefused)
+        or isinstance(error, ContextTooLong)
+        or error.code in ("model_not_found", "no_base_url")
+    )
+
+
+def pause_before_retry(error: ProviderError, attempt: int, left: float, *, more: bool, waited: bool) -> float | None:
+    """Seconds to wait before the same model is asked again; None if it should not be.
+
+    A busy vendor is left at once when there is another model. A first token that did not come in time is not waited
+    for twice. Retry-After is obeyed once.
+    """
+    if not error.retryable or error.code in ("first_token_timeout", "total_timeout"):
+        return None
+    if more and isinstance(error, ProviderRateLimited | ProviderOverloaded):
+        return None
+    if error.retry_after is not None:
+        pause = error.retry_after
+        if waited or pause > LONGEST_WAIT:
+            return None
+    else:
+        pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+    return pause if pause < left else None

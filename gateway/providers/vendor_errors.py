@@ -97,7 +97,9 @@ def from_response(
     provider: str, status: int, headers: Mapping[str, str], body: bytes, secrets: Iterable[str] = ()
 ) -> ProviderError:
     """The error that an HTTP answer with `status` ≥ 400 means. `headers` have lower-case names."""
-    error = from_body(provider, parsed(body), status, secrets, codes=(headers.get("x-amzn-errortype", "").split(":")[0],))
+    error = from_body(
+        provider, parsed(body), status, secrets, codes=(headers.get("x-amzn-errortype", "").split(":")[0],)
+    )
     error.retry_after = retry_after(headers)
     if headers.get("x-should-retry") == "false":
         error.retryable = False

@@ -77,7 +77,7 @@ async def connect(
             errlog = await stack.enter_async_context(_stderr(name, last_words))
             command, *arguments = settings.command
             child = StdioServerParameters(command=command, args=arguments, env=dict(settings.env), cwd=settings.cwd)
-            target = _WatchedTransport(stdio_client(child, errlog=errlog), ended, changed)
+            target = _WatchedTransport(stdio_client(child, errlog=errlog), ended, changed, last_words)
         elif settings.kind == "url":
             http = httpx2.AsyncClient(
                 transport=FaultTransport(httpx2.AsyncHTTPTransport()),
@@ -216,14 +216,15 @@ async def _listen(client: Client, changed: Callable[[], None]) -> None:
 class _WatchedTransport:
     """A transport that tells when the other side closed its stream: the client itself says so only to the next call."""
 
-    def __init__(self, inner: Any, ended: anyio.Event, changed: Callable[[], None]) -> None:
+    def __init__(self, inner: Any, ended: anyio.Event, changed: Callable[[], None], last_words: deque[str]) -> None:
         self._inner = inner
         self._ended = ended
         self._changed = changed
+        self._last_words = last_words
 
     async def __aenter__(self) -> tuple[Any, Any]:
         read, write = await self._inner.__aenter__()
-        return _WatchedStream(read, self._ended, self._changed), write
+        return _WatchedStream(read, self._ended, self._changed, self._last_words), write
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -234,10 +235,11 @@ class _WatchedTransport:
 class _WatchedStream:
     """The read stream of `_WatchedTransport`. It also ends when too much of what arrives is not MCP."""
 
-    def __init__(self, inner: Any, ended: anyio.Event, changed: Callable[[], None]) -> None:
+    def __init__(self, inner: Any, ended: anyio.Event, changed: Callable[[], None], last_words: deque[str]) -> None:
         self._inner = inner
         self._ended = ended
         self._changed = changed
+        self._last_words = last_words
         self._garbage = 0
 
     async def receive(self) -> Any:
@@ -253,9 +255,8 @@ class _WatchedStream:
         try:
             item = await self._inner.__anext__()
             self._garbage += isinstance(item, Exception)
-            if isinstance(item, Exception) and self._garbage == 1:
-                logger.warning("a tool server writes lines that are not MCP to its stdout")
             if self._garbage > MAX_GARBAGE:
+                self._last_words.append("lines on stdout that are not MCP")
                 raise StopAsyncIteration
         except StopAsyncIteration:
             self._ended.set()

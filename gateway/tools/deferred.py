@@ -69,6 +69,12 @@ class DeferredToolbox:
         toolbox = self._toolbox or (await self._ready())[0]
         return await toolbox.specs(agent)
 
+    async def status(self) -> Sequence[Any]:
+        """Every server's `gateway.tools.mcp.ServerStatus`, once none is connecting any more."""
+        toolbox = (await self._ready())[0]
+        await toolbox.settled()
+        return toolbox.status()
+
     def arguments(self, spec: ToolSpec, call: ToolCall) -> dict[str, Any]:
         return self._inner().arguments(spec, call)
 

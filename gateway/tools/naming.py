@@ -39,5 +39,5 @@ def _fits(server: str, tool: str) -> bool:
 def _hashed(server: str, tool: str, digits: int) -> str:
     """The readable beginning, then hex digits of the SHA-256 of the real name."""
     mark = hashlib.sha256(f"{server}\0{tool}".encode("utf-8", "surrogatepass")).hexdigest()[:digits]
-    readable = f"{server}__" + re.sub(r"[^A-Za-z0-9-]+", "_", tool)
-    return f"{readable[: LONGEST - digits - 1]}_{mark}"
+    readable = re.sub(r"[^A-Za-z0-9-]+", "_", tool)[: LONGEST - len(server) - 2 - digits - 1].strip("_")
+    return f"{server}__{readable}_{mark}" if readable else f"{server}__{mark}"

@@ -7,6 +7,7 @@ then lists of lines, each answered by the list of `[index, start, end]` of the f
 It ends when its input does. Python's `re` can take exponential time: stopping it is the parent's part.
 """
 
+import contextlib
 import json
 import re
 import resource
@@ -16,11 +17,13 @@ from typing import Any, BinaryIO
 
 
 def receive(stream: BinaryIO) -> Any | None:
-    """The next frame's value; None at the end of the stream."""
+    """The next frame's value; None where the stream ends, in the middle of a frame too."""
     head = stream.read(4)
     if len(head) < 4:
         return None
-    return json.loads(stream.read(struct.unpack(">I", head)[0]))
+    length = struct.unpack(">I", head)[0]
+    body = stream.read(length)
+    return json.loads(body) if len(body) == length else None
 
 
 def send(stream: BinaryIO, value: Any) -> None:
@@ -35,11 +38,8 @@ def main() -> None:
     order = receive(sys.stdin.buffer)
     if order is None:
         return
-    try:
-        # A pattern such as (a{1000}){1000} asks for memory, not time. Not every system has this limit.
+    with contextlib.suppress(OSError, ValueError):  # not every system has this limit
         resource.setrlimit(resource.RLIMIT_AS, (order["memory"], order["memory"]))
-    except (OSError, ValueError):
-        pass
     try:
         pattern = re.compile(order["pattern"], re.IGNORECASE if order["ignore_case"] else 0)
     except (re.error, OverflowError, RecursionError, MemoryError) as error:

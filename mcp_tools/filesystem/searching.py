@@ -1,149 +1,172 @@
-"""Searching by name and by content, with an end in sight whatever the pattern.
+"""Searching files by name and by content, below a place, within limits of time, size and number.
 
-Name patterns are matched here, part by part, in time that is linear in the number of parts on each side. Content is
-looked through line by line in bounded blocks. A literal is found by Python's own substring search; a regular
-expression runs in `regex_worker`, a process that is killed when time is up.
+How a name or a line matches is the matter of `name_patterns` and `line_matchers`; this module walks and reads.
 """
 
-import fnmatch
 import os
-import re
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
 from anyio import from_thread
 from mcp.server.mcpserver.exceptions import ToolError
 
+from mcp_tools.filesystem.line_matchers import LineMatcher, LiteralMatcher, OutOfTime, RegexMatcher
+from mcp_tools.filesystem.listing import Found, Walk
+from mcp_tools.filesystem.name_patterns import NamePattern
 from mcp_tools.filesystem.reading import read_span, text_format_of
-from mcp_tools.filesystem.regex_worker import receive, send
+from mcp_tools.filesystem.roots import Place, Roots, kind_of
+from mcp_tools.filesystem.text_format import TextFormat
 
-_BLOCK = 2**20  # bytes looked at in one go; a line longer than that is searched in pieces
-_SHOWN = 300  # characters of a line that are shown around a match
-_WORKER_MEMORY = 2**30  # address space of the regular-expression process; a block takes a few MB of it
-_MOST_BRACES = 64
-
-
-class OutOfTime(Exception):
-    """The search has used up its time."""
+_BLOCK = 2**20  # bytes looked at in one go; a longer line is searched in pieces
+_SHOWN, _BEFORE = 300, 100  # characters shown of a line that matched, and how many of them before the match
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """A line that matched: its number from 1, and the part of it around the first match."""
+class Query:
+    """What to look for. At most one of `contains` and `regex` is not empty; with neither only names are searched."""
 
-    line: int
-    text: str
+    names: str = "**"
+    exclude: Sequence[str] = ()
+    contains: str = ""
+    regex: str = ""
+    ignore_case: bool = False
+    limit: int = 100
+    seconds: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuse two ways at once."""
+        if self.contains and self.regex:
+            raise ToolError("Give contains (literal text) or regex, not both.")
 
 
-class Matcher(Protocol):
-    """Finds lines."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A path below the place, and for a search of content the line (from 1) and its text around the match."""
 
-    def find(self, lines: Sequence[str]) -> list[tuple[int, int, int]]:
-        """Index, start and end of the first match in every line that has one. Raises `OutOfTime`."""
-        ...
+    path: str
+    kind: str
+    line: int | None = None
+    text: str = ""
 
 
-class NamePattern:
-    """A glob over paths with "/" between the parts.
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a search found. `stopped` says why it ended early: "" (it did not), "limit" or "time".
 
-    `*` and `?` and `[abc]` stay within a part, `**` spans any number of parts, `{a,b}` is either. A pattern without
-    "/" is matched against the last part alone, so `*.py` finds Python files at any depth.
+    `skipped` counts what could not be searched: binary files, and files and directories that could not be opened.
     """
 
-    def __init__(self, pattern: str) -> None:
-        """Raises `ToolError` for a pattern that is too long or has too many alternatives."""
-        if len(pattern) > 1_000:
-            raise ToolError("The pattern is too long: at most 1000 characters.")
-        self._alternatives = [_parts(text) for text in _expand(pattern)]
-
-    def matches(self, path: str) -> bool:
-        """Whether the relative `path` fits."""
-        parts = path.split("/")
-        return any(
-            _fits(parts[-1:] if len(wanted) == 1 and wanted != ["**"] else parts, wanted)
-            for wanted in self._alternatives
-        )
+    hits: list[Hit] = field(default_factory=list)
+    files: int = 0
+    skipped: int = 0
+    stopped: str = ""
 
 
-class LiteralMatcher(AbstractContextManager["LiteralMatcher"]):
-    """Finds a text as it is written, until `deadline` (seconds of `time.monotonic`)."""
+def search(roots: Roots, place: Place, query: Query) -> Outcome:
+    """Search below `place`, or the one file that it is. `ToolError` for a bad pattern or a place that is not there."""
+    deadline = time.monotonic() + query.seconds
+    outcome = Outcome()
+    walk, found = _candidates(roots, place, query)
+    try:
+        if query.contains:
+            with LiteralMatcher(query.contains, deadline, ignore_case=query.ignore_case) as matcher:
+                _search_lines(roots, place, found, matcher, query, outcome, deadline)
+        elif query.regex:
+            with RegexMatcher(query.regex, deadline, ignore_case=query.ignore_case) as matcher:
+                _search_lines(roots, place, found, matcher, query, outcome, deadline)
+        else:
+            _search_names(found, query, outcome, deadline)
+    except OutOfTime:
+        outcome.stopped = "time"
+    outcome.skipped += walk.unreadable
+    return outcome
 
-    def __init__(self, text: str, ignore_case: bool, deadline: float) -> None:
-        self._text = text.casefold() if ignore_case else text
-        self._ignore_case = ignore_case
-        self._deadline = deadline
 
-    def __exit__(self, *exception: object) -> None:
-        """Nothing is held."""
+def _candidates(roots: Roots, place: Place, query: Query) -> tuple[Walk, Iterator[Found | None]]:
+    """The walk, and what fits the name pattern on it; None in between, so that time is looked at on the way."""
+    names = NamePattern(query.names)
+    excluded = [NamePattern(pattern) for pattern in query.exclude]
 
-    def find(self, lines: Sequence[str]) -> list[tuple[int, int, int]]:
-        """See `Matcher.find`. Offsets of a match without regard to case are those of the folded line: near enough."""
-        if time.monotonic() > self._deadline:
+    def wanted(path: str) -> bool:
+        return not any(pattern.matches(path) for pattern in excluded)
+
+    walk = Walk(roots=roots, start=place, enters=wanted)
+
+    def found() -> Iterator[Found | None]:
+        if kind_of(roots.status(place).st_mode) == "directory":
+            for each in walk.found():
+                yield each if names.matches(each.path) and wanted(each.path) else None
+        else:
+            yield Found(path=".", depth=0, kind="file")
+
+    return walk, found()
+
+
+def _search_names(found: Iterator[Found | None], query: Query, outcome: Outcome, deadline: float) -> None:
+    for each in found:
+        if time.monotonic() > deadline:
             raise OutOfTime
-        found: list[tuple[int, int, int]] = []
-        for index, line in enumerate(lines):
-            at = (line.casefold() if self._ignore_case else line).find(self._text)
-            if at >= 0:
-                found.append((index, at, at + len(self._text)))
-        return found
+        if each is None:
+            continue
+        if len(outcome.hits) == query.limit:
+            outcome.stopped = "limit"
+            return
+        outcome.files += each.kind == "file"
+        outcome.hits.append(Hit(path=each.path, kind=each.kind))
 
 
-class RegexMatcher:
-    """Finds a regular expression of Python's `re`, in a process that is killed at `deadline`.
+def _search_lines(
+    roots: Roots,
+    place: Place,
+    found: Iterator[Found | None],
+    matcher: LineMatcher,
+    query: Query,
+    outcome: Outcome,
+    deadline: float,
+) -> None:
+    for each in found:
+        if time.monotonic() > deadline:
+            raise OutOfTime
+        if each is None or each.kind != "file":
+            continue
+        relative = os.path.normpath(os.path.join(place.relative, each.path))
+        file = Place(root=place.root, relative=relative, shown=place.below(each.path))
+        outcome.files += 1
+        with ExitStack() as opened:
+            try:
+                descriptor = opened.enter_context(roots.regular_file(file))
+            except ToolError:  # gone or forbidden: the others are searched all the same
+                outcome.skipped += 1
+                continue
+            format = text_format_of(descriptor)
+            if format is None:
+                outcome.skipped += 1
+                continue
+            for hit in _matches(descriptor, format, matcher, each):
+                if len(outcome.hits) == query.limit:
+                    outcome.stopped = "limit"
+                    return
+                outcome.hits.append(hit)
 
-    A context manager: the process is started on entry and gone on exit.
-    """
 
-    def __init__(self, pattern: str, ignore_case: bool, deadline: float) -> None:
-        self._order = {"pattern": pattern, "ignore_case": ignore_case, "memory": _WORKER_MEMORY}
-        self._deadline = deadline
+def _matches(descriptor: int, format: TextFormat, matcher: LineMatcher, file: Found) -> Iterator[Hit]:
+    position, number = len(format.mark), 1
+    while data := read_span(descriptor, position, position + _BLOCK):
+        from_thread.check_cancelled()
+        if len(data) == _BLOCK:
+            line_end = format.find_newline_back(data, len(data))
+            data = data[: line_end if line_end > 0 else format.whole_characters(data)[1]]
+        text = format.decode(data)
+        lines = text.split("\n")
+        for index, start in matcher.find([line.removesuffix("\r") for line in lines]):
+            yield Hit(path=file.path, kind="file", line=number + index, text=_around(lines[index], start))
+        number += len(lines) - 1
+        position += len(data)
 
-    def __enter__(self) -> Self:
-        """Start the process. Raises `ToolError` for a pattern that is not valid."""
-        worker = Path(__file__).with_name("regex_worker.py")
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", str(worker)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={},
-            cwd="/",
-        )
-        self._timer = threading.Timer(max(0.0, self._deadline - time.monotonic()), self._process.kill)
-        self._timer.daemon = True
-        self._timer.start()
-        try:
-            error = self._ask(self._order)["error"]
-        except BaseException:
-            self._stop()
-            raise
-        if error is not None:
-            self._stop()
-            raise ToolError(f"The regular expression is not valid: {error}. Correct it, or search with `contains`.")
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop the process."""
-        self._stop()
-
-    def find(self, lines: Sequence[str]) -> list[tuple[int, int, int]]:
-        """See `Matcher.find`."""
-        return [(index, start, end) for index, start, end in self._ask(list(lines))]
-
-    def _ask(self, value: object) -> "list[list[int]] | dict[str, str | None]":
-        raise NotImplementedError
-
-    def _stop(self) -> None:
-        self._timer.cancel()
-        self._process.kill()
-        self._process.communicate()
+def _around(line: str, start: int) -> str:
+    begin = max(0, start - _BEFORE) if len(line) > _SHOWN else 0
+    end = begin + _SHOWN
+    return ("…" if begin else "") + line[begin:end].rstrip("\r") + ("…" if end < len(line) else "")

@@ -15,13 +15,15 @@ class SettingsError(ValueError):
 class Refused(TicketingError):
     """The tracker answered that it did not do it, or was never reached: nothing was changed by this request.
 
-    `status` is the HTTP status, 0 where no answer came; `reason` is the tracker's own words, cut short.
+    `status` is the HTTP status, 0 where no answer came; `reason` is the tracker's own words, cut short;
+    `doubtful`: an earlier try of the same request got no answer, so that one may have been carried out.
     """
 
-    def __init__(self, message: str, *, status: int = 0, reason: str = "") -> None:
+    def __init__(self, message: str, *, status: int = 0, reason: str = "", doubtful: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.doubtful = doubtful
 
 
 class OutcomeUnknown(TicketingError):

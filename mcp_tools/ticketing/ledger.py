@@ -22,7 +22,7 @@ Stage = Literal["prepared", "begun", "done"]
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS once (
     scope TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, stage TEXT NOT NULL,
-    begun REAL NOT NULL, saved TEXT NOT NULL, made TEXT NOT NULL, PRIMARY KEY (scope, key))
+    begun REAL NOT NULL, sent REAL NOT NULL, saved TEXT NOT NULL, made TEXT NOT NULL, PRIMARY KEY (scope, key))
 """
 
 
@@ -31,8 +31,8 @@ class Entry:
     """One thing to be made once.
 
     `digest` is of the call's arguments; `stage` is prepared (nothing visible was sent), begun (the request that
-    makes it may have been sent) or done; `begun` is Unix seconds of the first attempt; `saved` holds what
-    remembered steps took, by step; `made` is the id of the new thing.
+    makes it may have been sent) or done; `begun` is Unix seconds of the first attempt, `sent` of the last time that
+    request was sent; `saved` holds what remembered steps took, by step; `made` is the id of the new thing.
     """
 
     scope: str
@@ -40,6 +40,7 @@ class Entry:
     digest: str
     stage: Stage
     begun: float
+    sent: float = 0.0
     saved: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     made: str = ""
 
@@ -108,8 +109,8 @@ class SqliteLedger:
 
     async def put(self, entry: Entry) -> None:
         saved = json.dumps(entry.saved)
-        row = (entry.scope, entry.key, entry.digest, entry.stage, entry.begun, saved, entry.made)
-        await self._run("INSERT OR REPLACE INTO once VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
+        row = (entry.scope, entry.key, entry.digest, entry.stage, entry.begun, entry.sent, saved, entry.made)
+        await self._run("INSERT OR REPLACE INTO once VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
 
     async def drop(self, entry: Entry) -> None:
         await self._run("DELETE FROM once WHERE scope = ? AND key = ?", entry.scope, entry.key)
@@ -149,5 +150,6 @@ class SqliteLedger:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    scope, key, digest, stage, begun, saved, made = row
-    return Entry(scope=scope, key=key, digest=digest, stage=stage, begun=begun, saved=json.loads(saved), made=made)
+    names = ("scope", "key", "digest", "stage", "begun", "sent", "saved", "made")
+    values = dict(zip(names, row, strict=True))
+    return Entry(**{**values, "saved": json.loads(values["saved"])})

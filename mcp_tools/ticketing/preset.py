@@ -137,6 +137,10 @@ class Taken(_Document):
     path: str
     pattern: str | None = None
 
+    def search(self, text: str) -> str | None:
+        match = re.search(self.pattern or "(.*)", text)
+        return match[1] if match else None
+
 
 class Restart(_Document):
     status: list[int]

@@ -49,9 +49,7 @@ async def test_the_clients_own_tool_is_handed_back_and_its_output_goes_on(start_
 async def test_parallel_calls_stream_with_an_index_each(start_gateway):
     calls = [call("weather", '{"city":"Oslo"}', "call_1"), call("weather", '{"city":"Rome"}', "call_2")]
     async with start_gateway(calls) as gateway:
-        stream = await gateway.openai.chat.completions.create(
-            model="helper", messages=HI, tools=[WEATHER], stream=True
-        )
+        stream = await gateway.openai.chat.completions.create(model="helper", messages=HI, tools=[WEATHER], stream=True)
         deltas = [tool async for chunk in stream for tool in chunk.choices[0].delta.tool_calls or ()]
     assert [(tool.index, tool.id) for tool in deltas if tool.id] == [(0, "call_1"), (1, "call_2")]
     arguments = "".join(tool.function.arguments or "" for tool in deltas if tool.index == 1)

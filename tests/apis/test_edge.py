@@ -107,7 +107,9 @@ async def test_a_foreign_host_is_refused(start_gateway):
 
 async def test_headers_that_are_too_large_close_the_connection(start_gateway):
     async with start_gateway() as gateway:
-        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.settings.port or int(gateway.url[-5:].strip(":/")))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", gateway.settings.port or int(gateway.url[-5:].strip(":/"))
+        )
         writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n")
         with anyio.fail_after(10):
             try:

@@ -21,12 +21,14 @@ LONG_NAME = "поиск по базе знаний " * 5
 
 def create_server(settings: Mapping[str, Any]) -> MCPServer[Any]:
     server: MCPServer[Any] = MCPServer("sample")
-    marks = Path(settings["marks"]) if "marks" in settings else None
+    add_plain_tools(server)
+    add_failing_tools(server)
+    add_content_tools(server)
+    add_endless_tools(server, Path(settings["marks"]) if "marks" in settings else None)
+    return server
 
-    def mark(name: str) -> None:
-        if marks:
-            (marks / name).touch()
 
+def add_plain_tools(server: MCPServer[Any]) -> None:
     @server.tool(annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False))
     def echo(text: str, severity: Literal["low", "high"] = "low") -> str:
         """Say it again."""
@@ -37,24 +39,20 @@ def create_server(settings: Mapping[str, Any]) -> MCPServer[Any]:
         """A tool whose name no provider accepts."""
         return "found"
 
-    @server.tool(annotations=ToolAnnotations(destructive_hint=False, idempotent_hint=True))
-    async def wait() -> str:
-        """Never comes back by itself."""
-        mark("waiting")
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            mark("cancelled")
-            raise
-        return "never"
+    @server.tool(structured_output=False)
+    def pid() -> str:
+        return str(os.getpid())
 
     @server.tool(structured_output=False)
-    async def fire() -> str:
-        """Never comes back either, and is not safe to repeat."""
-        mark("waiting")
-        await asyncio.Event().wait()
-        return "never"
+    async def grow(ctx: Context) -> str:
+        """Another tool appears."""
+        server.add_tool(lambda: "new", name="grown", description="new")
+        await ctx.notify_tools_changed()
+        await ctx.session.send_tool_list_changed()
+        return "grown"
 
+
+def add_failing_tools(server: MCPServer[Any]) -> None:
     @server.tool()
     def crash() -> str:
         """Fails in a way that its author did not foresee."""
@@ -68,6 +66,8 @@ def create_server(settings: Mapping[str, Any]) -> MCPServer[Any]:
     def protocol() -> str:
         raise MCPError(code=-32602, message="not today")
 
+
+def add_content_tools(server: MCPServer[Any]) -> None:
     @server.tool(structured_output=False)
     def rich() -> CallToolResult:
         resource = TextResourceContents(uri="file:///a", text="from a file")
@@ -86,19 +86,31 @@ def create_server(settings: Mapping[str, Any]) -> MCPServer[Any]:
     def huge(size: int) -> str:
         return "x" * size
 
-    @server.tool(structured_output=False)
-    async def grow(ctx: Context) -> str:
-        """Another tool appears."""
-        server.add_tool(lambda: "new", name="grown", description="new")
-        await ctx.notify_tools_changed()
-        await ctx.session.send_tool_list_changed()
-        return "grown"
+
+def add_endless_tools(server: MCPServer[Any], marks: Path | None) -> None:
+    """They say by files in `marks` that they have begun and that they were cancelled."""
+
+    def mark(name: str) -> None:
+        if marks:
+            (marks / name).touch()
+
+    @server.tool(annotations=ToolAnnotations(destructive_hint=False, idempotent_hint=True))
+    async def wait() -> str:
+        """Never comes back by itself."""
+        mark("waiting")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            mark("cancelled")
+            raise
+        return "never"
 
     @server.tool(structured_output=False)
-    def pid() -> str:
-        return str(os.getpid())
-
-    return server
+    async def fire() -> str:
+        """Never comes back either, and is not safe to repeat."""
+        mark("waiting")
+        await asyncio.Event().wait()
+        return "never"
 
 
 def main() -> None:

@@ -1,0 +1,88 @@
+"""How long a model call may take: first token, silence, total. One timer a call, not one a chunk.
+
+`asyncio.timeout` would cost a timer for every piece that arrives; here a piece only moves a number.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from gateway.errors import ProviderTimeout
+from gateway.events import ModelEvent
+from gateway.providers.settings import Limits
+from gateway.providers.targets import Answer
+
+
+class Patience:
+    """Waits for an answer's events within `limits`; `started` is the loop time when the whole call began."""
+
+    __slots__ = ("_cancelling", "_due", "_expired", "_idle", "_limits", "_loop", "_name", "_task", "_timer", "_total")
+
+    def __init__(self, name: str, limits: Limits, started: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._name = name
+        self._limits = limits
+        self._idle = 0.0
+        self._total = started + limits.total
+        self._due = min(self._loop.time() + limits.first_token, self._total)
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self._expired = False
+        self._timer = self._loop.call_at(self._due, self._tick)
+
+    async def first(self, answer: Answer) -> Sequence[ModelEvent] | None:
+        """The first events. From then on silence counts. Raises ProviderTimeout."""
+        while not (events := await self._wait(answer)):
+            if events is None:
+                return None
+        self._timer.cancel()
+        self._idle = self._limits.idle
+        self._due = min(self._loop.time() + self._idle, self._total)
+        self._timer = self._loop.call_at(self._due, self._tick)
+        return events
+
+    async def next(self, answer: Answer) -> Sequence[ModelEvent] | None:
+        due = self._loop.time() + self._idle
+        self._due = due if due < self._total else self._total
+        return await self._wait(answer)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    async def _wait(self, answer: Answer) -> Sequence[ModelEvent] | None:
+        if self._expired:
+            raise self._error()
+        self._task = task = asyncio.current_task()
+        assert task is not None
+        self._cancelling = task.cancelling()
+        try:
+            return await answer.next()
+        except asyncio.CancelledError:
+            # Ours only if nobody else asked for it too.
+            if self._expired and task.uncancel() <= self._cancelling:
+                raise self._error() from None
+            raise
+        finally:
+            self._task = None
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        if now < self._due:
+            self._timer = self._loop.call_at(self._due, self._tick)
+        elif self._task is not None:
+            self._expired = True
+            self._task.cancel()
+        elif now >= self._total:
+            # The reader is slow, not the model; but the call is over.
+            self._expired = True
+        else:
+            self._timer = self._loop.call_at(min(now + self._idle, self._total), self._tick)
+
+    def _error(self) -> ProviderTimeout:
+        limits = self._limits
+        if self._loop.time() >= self._total:
+            return ProviderTimeout(f"{self._name} was not done within {limits.total:g} seconds.", code="total_timeout")
+        if self._idle:
+            return ProviderTimeout(f"{self._name} fell silent for {limits.idle:g} seconds.", code="idle_timeout")
+        return ProviderTimeout(
+            f"{self._name} gave no first token within {limits.first_token:g} seconds.", code="first_token_timeout"
+        )

@@ -1,0 +1,111 @@
+"""A model id becomes a target: which vendor, which lane, where and with what key.
+
+Configured providers come first, then the table of vendors, then LiteLLM's own list (see `lookup`). Not here: how a
+request is sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import ProviderKeyRejected, ProviderRefused
+from gateway.events import ModelEvent
+from gateway.ports import ModelCall
+from gateway.providers.settings import Lane, Limits, ProviderSettings
+from gateway.providers.vendors import INTERACTIVE, VENDORS, Vendor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Target:
+    """Where one model is reached. `id` is what StepDone names, `model` the vendor's name for it.
+
+    `litellm_provider` is the vendor's name in LiteLLM. An empty `api_key` means that none is sent.
+    """
+
+    id: str
+    model: str
+    provider: ProviderSettings
+    litellm_provider: str
+    vendor: Vendor
+    lane: Lane
+    base_url: str
+    api_key: str
+    limits: Limits
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may show."""
+        return (self.api_key, *self.provider.headers.values())
+
+
+class Answer(Protocol):
+    """One attempt at one model call. The request is sent by the first `next`."""
+
+    async def next(self) -> Sequence[ModelEvent] | None:
+        """The events of what arrived, maybe none; None after the last. Raises ProviderError."""
+        ...
+
+    async def close(self) -> None:
+        """Abort the upstream request if it is still going on. Never raises; may be called twice."""
+        ...
+
+
+class LaneClient(Protocol):
+    """One way to reach models."""
+
+    def begin(self, call: ModelCall, target: Target) -> Answer:
+        """Raises ProviderRefused for what this vendor cannot be asked."""
+        ...
+
+
+def split(model: str) -> tuple[str, str]:
+    provider, slash, name = model.partition("/")
+    if not slash or not provider or not name:
+        raise ProviderRefused(
+            f"The model {model!r} does not say its provider: write provider/model, such as openai/gpt-4o-mini.",
+            code="model_not_found",
+        )
+    return provider, name
+
+
+def vendor_name(settings: ProviderSettings) -> str:
+    return settings.litellm_provider or (settings.name if settings.name in VENDORS else "openai")
+
+
+def target_of(
+    model: str, settings: ProviderSettings, vendor: Vendor, name: str, keys: Mapping[str, str], limits: Limits
+) -> Target:
+    """Raises ProviderKeyRejected naming the variable to set, and ProviderRefused where no address is known."""
+    if name in INTERACTIVE:
+        raise ProviderRefused(f"The provider {name!r} needs a person to log in, so a gateway cannot use it.")
+    lane: Lane = vendor.lane if settings.lane == "auto" else settings.lane
+    given = settings.base_url or first(vendor.bases, keys)
+    base_url = (given or vendor.base_url).rstrip("/")
+    if base_url and lane == "openai" and not base_url.endswith(vendor.base_path):
+        base_url += vendor.base_path
+    if lane == "openai" and not base_url:
+        variables = " or ".join(vendor.bases) or "base_url"
+        raise ProviderRefused(f"The provider {settings.name!r} needs an address: set {variables}.", code="no_base_url")
+    # A vendor's key goes to the vendor, or to where its own variables point; never to another configured address.
+    own = settings.base_url == "" or settings.name == name
+    api_key = settings.api_key or (first(vendor.keys, keys) if own else "")
+    if not api_key and vendor.needs_key and not given:
+        variable = vendor.keys[0] if vendor.keys else f"{name.upper()}_API_KEY"
+        raise ProviderKeyRejected(
+            f"There is no key for the provider {settings.name!r}. Set {variable}.", code="provider_key_missing"
+        )
+    return Target(
+        id=model,
+        model=split(model)[1],
+        provider=settings,
+        litellm_provider=name,
+        vendor=vendor,
+        lane=lane,
+        base_url=base_url,
+        api_key=api_key,
+        limits=settings.limits or limits,
+    )
+
+
+def first(names: tuple[str, ...], keys: Mapping[str, str]) -> str:
+    return next((keys[name] for name in names if keys.get(name)), "")

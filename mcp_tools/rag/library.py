@@ -1,0 +1,137 @@
+"""Keeps the configured folders in step with their knowledge bases while somebody is connected. It knows no MCP."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import anyio
+
+from gateway.retrieval.errors import RetrievalError, UnknownKnowledgeBase
+from gateway.retrieval.knowledge_bases import KnowledgeBases
+from gateway.retrieval.records import KnowledgeBase, Passage
+from mcp_tools.rag.settings import RagSettings
+
+logger = logging.getLogger(__name__)
+
+State = Literal["ready", "reading", "failed"]
+
+
+class Reading:
+    """The open knowledge bases and the background reading of their folders. Belongs to one event loop."""
+
+    def __init__(self, settings: RagSettings) -> None:
+        self.bases = KnowledgeBases(settings.data, max_file_bytes=settings.max_file_bytes)
+        self._settings = settings
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ended_at: dict[str, float] = {}
+        self._failures: dict[str, str] = {}
+        # One worker process at a time: they would only wait for one another.
+        self._one_at_a_time = asyncio.Lock()
+
+    def start(self) -> None:
+        """Look through every configured folder, in the background."""
+        for id in self._settings.knowledge_bases:
+            self._look_again(id)
+
+    async def aclose(self) -> None:
+        """Stop reading; what was finished is kept."""
+        for task in self._tasks.values():
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+        await self.bases.aclose()
+
+    async def names(self) -> list[str]:
+        """The ids of all knowledge bases, configured or filled by others."""
+        return sorted({*self._settings.knowledge_bases, *(base.id for base in await self.bases.list())})
+
+    async def described(self) -> list[tuple[str, KnowledgeBase | None, State, str]]:
+        """(id, what it holds, state, why it failed) of each; None if nothing of it was read yet."""
+        held = {base.id: base for base in await self.bases.list()}
+        found: list[tuple[str, KnowledgeBase | None, State, str]] = []
+        for id in sorted({*self._settings.knowledge_bases, *held}):
+            task = self._tasks.get(id)
+            failure = self._failures.get(id, "")
+            state: State = "reading" if task and not task.done() else "failed" if failure else "ready"
+            found.append((id, held.get(id), state, failure))
+        return found
+
+    async def search(self, id: str, query: str, limit: int) -> tuple[Passage, ...]:
+        """Search, after the folder was read if it never was. A look for changes is started when the last one is old."""
+        await self.read_once(id)
+        return await self.bases.search(id, query, limit)
+
+    async def read_once(self, id: str) -> None:
+        """Wait for the first complete reading of a configured folder. Raises `RetrievalError` if it failed."""
+        if id not in self._settings.knowledge_bases:
+            return
+        task = self._tasks[id]
+        if task.done() and time.monotonic() - self._ended_at[id] >= self._settings.refresh_seconds:
+            task = self._look_again(id)
+        if any(base.id == id and base.synced_at is not None for base in await self.bases.list()):
+            return
+        # Not `await task`: a caller who gives up must not stop the reading.
+        await asyncio.wait([task])
+        if failure := self._failures.get(id):
+            raise RetrievalError(f"The folder of the knowledge base {id!r} could not be read: {failure}")
+
+    def _look_again(self, id: str) -> asyncio.Task[None]:
+        task = self._tasks[id] = asyncio.create_task(self._sync(id), name=f"sync {id}")
+        return task
+
+    async def _sync(self, id: str) -> None:
+        try:
+            async with self._one_at_a_time:
+                report = await self.bases.ingest(id, self._settings.knowledge_bases[id].folder)
+            self._failures.pop(id, None)
+            if report.added or report.changed or report.removed:
+                logger.info("knowledge base %s: %s", id, report)
+        except (RetrievalError, OSError) as error:
+            self._failures[id] = str(error)
+            logger.warning("knowledge base %s could not be brought up to date: %s", id, error)
+        finally:
+            self._ended_at[id] = time.monotonic()
+
+
+class Library:
+    """Opens `Reading` for the first of several connections at once and closes it after the last."""
+
+    def __init__(self, settings: RagSettings) -> None:
+        self._settings = settings
+        self._reading: Reading | None = None
+        self._users = 0
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[Reading]:
+        """The reading that all connections share."""
+        if self._reading is None:
+            self._reading = Reading(self._settings)
+            self._reading.start()
+        reading = self._reading
+        self._users += 1
+        try:
+            yield reading
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._reading = None
+                with anyio.CancelScope(shield=True):
+                    await reading.aclose()
+
+
+async def choose(reading: Reading, wanted: str | None) -> str:
+    """The knowledge base meant: the named one, or the only one. Raises `UnknownKnowledgeBase` saying what there is."""
+    names = await reading.names()
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted is not None and wanted in names:
+        return wanted
+    if not names:
+        raise UnknownKnowledgeBase(
+            "There is no knowledge base yet. The operator adds one with `homeport kb add ID FOLDER` or in the settings."
+        )
+    what = "Name one" if wanted is None else f"There is no knowledge base {wanted!r}. Use one of these"
+    raise UnknownKnowledgeBase(f"{what} with `knowledge_base`: {', '.join(names)}.")

@@ -1,0 +1,85 @@
+"""kill -9 in the middle of a run, and what the next start makes of it. The gateway is a process of its own."""
+
+import asyncio
+import contextlib
+import re
+import sys
+from pathlib import Path
+
+import anyio
+import openai
+import pytest
+
+from tests.upstream import upstream
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextlib.asynccontextmanager
+async def gateway_process(home, provider):
+    """A gateway process on this home; its client, and the process to kill."""
+    (home / "gateway.yaml").write_text(
+        f"providers: {{fake: {{base_url: '{provider.url}', api_key: x}}}}\n"
+        f"servers: {{clock: {{module: tests.servers.clock, settings: {{folder: '{home}'}}}}}}\n"
+    )
+    (home / "agents" / "counter.yaml").write_text("name: counter\nmodel: fake/m\ntools: [clock.now, clock.count]\n")
+    folders = ["--data", str(home / "data"), "--agents", str(home / "agents"), "--config", str(home / "gateway.yaml")]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "serve", "--port", "0", *folders, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        url = ""
+        while not url:
+            line = (await process.stdout.readline()).decode()
+            assert line, "the gateway ended before it listened"
+            if found := re.search(r"http://127\.0\.0\.1:\d+/v1", line):
+                url = found[0]
+        key = (home / "data" / "local.key").read_text().strip()
+        async with openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0) as client:
+            with anyio.fail_after(60):
+                yield client, process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def begin(client, conversation):
+    """The id of a streamed response once it is acknowledged; the stream stays open."""
+    stream = await client.responses.create(model="counter", input="go", conversation=conversation, stream=True)
+    return stream, (await anext(aiter(stream))).response.id
+
+
+async def test_a_run_that_was_killed_goes_on_at_the_next_start(home):
+    hold = {"text": "never", "hold": asyncio.Event()}
+    async with upstream(hold, {"text": "after all"}, {"text": "next"}) as provider:
+        async with gateway_process(home, provider) as (client, process):
+            conversation = (await client.conversations.create()).id
+            _, id = await begin(client, conversation)
+            await provider.asked.wait()
+            process.kill()
+            await process.wait()
+        async with gateway_process(home, provider) as (client, _):
+            # A turn of the same conversation waits for the one that goes on.
+            await client.responses.create(model="counter", input="and?", conversation=conversation)
+            recovered = await client.responses.retrieve(id)
+    assert (recovered.status, recovered.output_text) == ("completed", "after all")
+
+
+async def test_a_side_effect_that_was_begun_is_not_repeated_and_the_model_is_told(home):
+    count = {"call": ("clock__count", '{"until": "never"}')}
+    async with upstream(count, {"text": "I will check."}, {"text": "next"}) as provider:
+        async with gateway_process(home, provider) as (client, process):
+            conversation = (await client.conversations.create()).id
+            await begin(client, conversation)
+            while not (home / "tally").exists():
+                await asyncio.sleep(0.01)
+            process.kill()
+            await process.wait()
+        async with gateway_process(home, provider) as (client, _):
+            await client.responses.create(model="counter", input="and?", conversation=conversation)
+    told = provider.requests[1]["messages"][-1]
+    assert (home / "tally").read_text().count("called") == 1
+    assert (told["role"], "outcome is unknown" in told["content"]) == ("tool", True)

@@ -1,0 +1,43 @@
+"""Names that every provider accepts, the same everywhere."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.tools.naming import PROVIDER_NAME, provider_names
+
+SERVERS = st.from_regex(r"\A[A-Za-z0-9](?:_?[A-Za-z0-9-]){0,15}\Z")
+TOOLS = st.text(min_size=1, max_size=120)
+
+
+def test_a_name_that_fits_is_server_and_tool() -> None:
+    assert provider_names([("rag", "search")]) == {("rag", "search"): "rag__search"}
+
+
+def test_a_long_unicode_name_is_shortened_to_the_same_name_everywhere() -> None:
+    name = "Überprüfung der Lieferanten-Stammdaten für Österreich, die Schweiz und Deutschland (ohne Liechtenstein) №7"
+    assert len(name) > 100
+    names = provider_names([("erp", name)])
+    assert names == {("erp", name): "erp__berpr_fung_der_Lieferanten-Stammdaten_f_r_sterreic_93e9be19"}
+
+
+def test_names_that_look_alike_stay_apart() -> None:
+    names = provider_names([("s", "a.b"), ("s", "a/b"), ("s", "a b"), ("s", "a_b")])
+    assert names["s", "a_b"] == "s__a_b"
+    assert len(set(names.values())) == 4
+
+
+def test_a_tool_cannot_take_the_made_up_name_of_another() -> None:
+    made_up = provider_names([("s", "a.b")])["s", "a.b"]
+    thief = ("s", made_up.removeprefix("s__"))
+    names = provider_names([("s", "a.b"), thief])
+    assert names[thief] == made_up
+    assert names["s", "a.b"] != made_up
+
+
+@given(st.lists(st.tuples(SERVERS, TOOLS), unique=True, max_size=30))
+def test_every_name_fits_every_provider_and_is_unique(tools: list[tuple[str, str]]) -> None:
+    names = provider_names(tools)
+    assert set(names) == set(tools)
+    assert len(set(names.values())) == len(tools)
+    assert all(PROVIDER_NAME.fullmatch(name) for name in names.values())
+    assert provider_names(reversed(tools)) == names

@@ -63,6 +63,7 @@ class Engine:
         tools = [*server_tools, *(tool for tool in turn.client_tools if tool.name not in ours)]
         theirs = {tool.name for tool in tools} - ours.keys()
         models, options = (agent.model, *agent.fallbacks), {**agent.params, **turn.options}
+        asking = ModelCall(models=models, items=(), tools=tools, options=options, live=turn.live)
         memory, usage, model = self.memories[agent.memory], Usage(), agent.model
 
         for _ in range(agent.max_steps):
@@ -77,9 +78,7 @@ class Engine:
 
             view = await memory.view(turn, history)
             finish = "stop"
-            async for event in self._ask(
-                ModelCall(models=models, items=view, tools=tools, options=options), ours, history
-            ):
+            async for event in self._ask(replace(asking, items=view), ours, history):
                 if isinstance(event, StepDone):
                     finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
                 yield event

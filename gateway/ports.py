@@ -46,8 +46,8 @@ class Turn:
 
     `parent` is the turn this one continues; turns form a tree. A conversation is a name for the newest
     turn of one branch. `instructions` are the client's for this turn only, beside the agent's.
-    `options` overrides the agent's `params`. `wire` is the dialect's own memory of the request, stored and
-    given back unread. `owner` is the id of the API key that asked.
+    `options` overrides the agent's `params`. `live` is whether anybody watches the deltas. `wire` is the dialect's own
+    memory of the request, stored and given back unread. `owner` is the id of the API key that asked.
     """
 
     id: str
@@ -59,6 +59,7 @@ class Turn:
     client_tools: Sequence[ToolSpec] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stored: bool = True
+    live: bool = True
     wire: Mapping[str, Any] = field(default_factory=dict[str, Any])
     owner: str = ""
     created_at: float = 0.0
@@ -70,6 +71,7 @@ class ModelCall:
 
     `models` is tried in order: the primary, then the fallbacks; an entry is a LiteLLM model id such as
     `openai/gpt-4o-mini`. `items` is what the model sees, system message included.
+    Unless `live`, nobody watches the deltas, and the provider may ask for the whole answer at once.
 
     `options` may hold: temperature, top_p, max_output_tokens, stop, seed, presence_penalty,
     frequency_penalty, tool_choice ("none" | "auto" | "required" | {"name": ...}), parallel_tool_calls,
@@ -81,6 +83,7 @@ class ModelCall:
     items: Sequence[Item]
     tools: Sequence[ToolSpec] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    live: bool = True
 
 
 class Provider(Protocol):

@@ -18,6 +18,9 @@ Step = dict[str, Any]
 `cut` ends the stream without a finish reason."""
 
 
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
 class Upstream:
     """`requests` are the bodies, `gone` is set when a client hung up in the middle of an answer."""
 
@@ -34,7 +37,27 @@ class Upstream:
         step = self.steps.pop(0)
         if "status" in step:
             return Response(json.dumps(step["error"]), step["status"], step.get("headers"), "application/json")
-        return StreamingResponse(self.stream(step), media_type="text/event-stream")
+        if self.requests[-1].get("stream"):
+            return StreamingResponse(self.stream(step), media_type="text/event-stream")
+        return StreamingResponse(self.whole(step), media_type="application/json")
+
+    async def whole(self, step: Step) -> AsyncIterator[str]:
+        finished = False
+        try:
+            if hold := step.get("hold"):
+                await hold.wait()
+            finished = True
+        finally:
+            if not finished:
+                self.gone.set()
+        if step.get("cut"):
+            yield '{"id": "c", "choi'
+            return
+        message: dict[str, Any] = {"role": "assistant", "content": step.get("text")}
+        if "call" in step:
+            (message["tool_calls"],) = (delta["tool_calls"] for delta in deltas(step))
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if "call" in step else "stop"}
+        yield json.dumps({"id": "c", "object": "chat.completion", "choices": [choice], "usage": USAGE})
 
     async def stream(self, step: Step) -> AsyncIterator[str]:
         finished = False
@@ -45,8 +68,7 @@ class Upstream:
                 await hold.wait()
             if not step.get("cut"):
                 yield frame({"delta": {}, "finish_reason": "tool_calls" if "call" in step else "stop"})
-                usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-                yield f"data: {json.dumps({'id': 'c', 'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n"
+                yield f"data: {json.dumps({'id': 'c', 'choices': [], 'usage': USAGE})}\n\ndata: [DONE]\n\n"
             finished = True
         finally:
             if not finished:

@@ -5,8 +5,9 @@ that this release does not have are named, so that they are refused honestly and
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
+import regex
 from jsonschema import Draft202012Validator, SchemaError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -64,7 +65,26 @@ def _schema(value: dict[str, Any]) -> dict[str, Any]:
     except SchemaError as error:
         where = ".".join(str(step) for step in error.absolute_path)
         raise ValueError(f"is not a JSON Schema: {where + ': ' if where else ''}{error.message}") from error
+    _refuse_unusable(value)
     return value
+
+
+def _refuse_unusable(value: object) -> None:
+    """Raises for what cannot be laid over another schema: references, and patterns that are no regular expressions."""
+    if isinstance(value, list):
+        for item in cast("list[object]", value):
+            _refuse_unusable(item)
+    if not isinstance(value, dict):
+        return
+    for key, item in cast("dict[str, object]", value).items():
+        if key in ("$ref", "$dynamicRef", "$id", "$defs", "definitions"):
+            raise ValueError(f"`{key}` cannot be used in a schema that is laid over another: write it out")
+        if key == "pattern" and isinstance(item, str):
+            try:
+                regex.compile(item)
+            except regex.error as error:
+                raise ValueError(f"the pattern {item!r} is not a regular expression: {error}") from error
+        _refuse_unusable(item)
 
 
 def _long_model(value: object) -> object:

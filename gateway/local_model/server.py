@@ -22,6 +22,7 @@ _NO_ENGINE = 3
 _LOADING_LIMIT = 180.0
 _PATIENCE = 5.0
 _REMEMBERED_LINES = 20
+_LONGEST_LINE = 1 << 20
 _LOG_PREFIX = re.compile(r"^[\d.]+ E\s+")
 
 
@@ -98,14 +99,15 @@ class LocalModel:
         A caller that is cancelled does not stop the start for the others. Raises LocalModelUnavailable, which says
         what to do, when the weights or the engine are missing or llama.cpp does not start.
         """
-        if self._child is None or not self._child.alive:
+        child = self._child
+        if child is None or not child.alive:
             if self._closed:
                 raise LocalModelUnavailable("The local model has been stopped.")
             if self._starting is None:
                 self._starting = asyncio.create_task(self._start())
                 self._starting.add_done_callback(self._started)
-            self._child = await asyncio.shield(self._starting)
-        return self._child.endpoint
+            child = await asyncio.shield(self._starting)
+        return child.endpoint
 
     async def wait(self) -> int:
         """Wait until the running child ends, by itself or by a signal; its exit status. 0 if none runs."""
@@ -121,7 +123,7 @@ class LocalModel:
 
     def _started(self, task: asyncio.Task["_Child"]) -> None:
         self._starting = None
-        # Read here as well, for nobody may be left who waits for it.
+        # Kept here and not in `ready`: perhaps nobody is left who waits for it.
         if not task.cancelled() and task.exception() is None:
             self._child = task.result()
 
@@ -142,6 +144,7 @@ class _Child:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", str(program), *options,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
         )  # fmt: skip
         child = cls(process, model)
         try:

@@ -58,10 +58,10 @@ def chat_body(call: ModelCall, model: str, provider: str, vendor: Vendor, tools:
     return body
 
 
-def tool_choice(choice: Any) -> Any:
-    if isinstance(choice, Mapping):
-        return {"type": "function", "function": {"name": choice["name"]}}
-    return choice
+def tool_choice(choice: str | Mapping[str, Any]) -> str | Json:
+    if isinstance(choice, str):
+        return choice
+    return {"type": "function", "function": {"name": choice["name"]}}
 
 
 def response_format(form: Mapping[str, Any] | None) -> Json | None:

@@ -78,9 +78,9 @@ class ChunkDecoder:
 
     __slots__ = (
         "_annotations",
+        "_by_index",
         "_call",
         "_calls",
-        "_by_index",
         "_details",
         "_field",
         "_items",

@@ -1,6 +1,7 @@
 """Lane 1: providers that speak OpenAI's chat completions. Request, transport and decoding are all ours.
 
-Always streams, whatever the client wants. LiteLLM is not imported here.
+A stream is asked for only if somebody watches it: a whole answer is one JSON to read, not a hundred. LiteLLM is not
+imported here.
 """
 
 from collections.abc import Mapping
@@ -36,8 +37,8 @@ class OpenAIWire:
     def begin(self, call: ModelCall, target: Target) -> Answer:
         tools = self._tools.encode(call.tools) if call.tools else ()
         body = chat_body(call, target.model, target.provider.name, target.vendor, tools)
-        body["stream"] = True
-        if target.vendor.usage_option:
+        body["stream"] = call.live
+        if call.live and target.vendor.usage_option:
             body["stream_options"] = STREAM_OPTIONS
         if target.provider.extra:
             body.update(target.provider.extra)

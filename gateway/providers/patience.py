@@ -17,13 +17,14 @@ class Patience:
 
     __slots__ = ("_cancelling", "_due", "_expired", "_idle", "_limits", "_loop", "_name", "_task", "_timer", "_total")
 
-    def __init__(self, name: str, limits: Limits, started: float) -> None:
+    def __init__(self, name: str, limits: Limits, started: float, *, live: bool) -> None:
         self._loop = asyncio.get_running_loop()
         self._name = name
         self._limits = limits
         self._idle = 0.0
         self._total = started + limits.total
-        self._due = min(self._loop.time() + limits.first_token, self._total)
+        # The first token of an answer that comes whole is its last.
+        self._due = min(self._loop.time() + limits.first_token, self._total) if live else self._total
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._expired = False

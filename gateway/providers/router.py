@@ -92,7 +92,7 @@ class ProviderRouter:
         attempt, waited = 0, False
         while True:
             answer = self._lanes[target.lane].begin(call, target)
-            patience = Patience(target.id, target.limits, started)
+            patience = Patience(target.id, target.limits, started, live=call.live)
             try:
                 return answer, patience, await patience.first(answer)
             except BaseException as error:

@@ -20,10 +20,10 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    first_token: float = Field(30.0, gt=0)
-    idle: float = Field(60.0, gt=0)
-    total: float = Field(600.0, gt=0)
-    retries: int = Field(2, ge=0)
+    first_token: float = Field(default=30.0, gt=0)
+    idle: float = Field(default=60.0, gt=0)
+    total: float = Field(default=600.0, gt=0)
+    retries: int = Field(default=2, ge=0)
 
 
 class ProviderSettings(BaseModel):
@@ -41,7 +41,7 @@ class ProviderSettings(BaseModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     litellm_provider: str = ""
-    api_key: str = Field("", repr=False)
+    api_key: str = Field(default="", repr=False)
     base_url: str = ""
     headers: Mapping[str, str] = Field(default={}, repr=False)
     lane: Literal["auto", "openai", "transformed", "litellm"] = "auto"

@@ -175,7 +175,7 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or an HTTP date); None where neither is sound."""
+    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or an HTTP date); else None."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name, "")
         try:

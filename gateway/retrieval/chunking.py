@@ -22,6 +22,9 @@ _PARAGRAPHS = re.compile(r"(?<=\n)[ \t]*\n+")
 _SENTENCES = re.compile(r"(?<=[.!?:;…。\uff01\uff1f])[)\]\"'»”]*\s+|\n")
 _WORDS = re.compile(r"\s+")
 
+# An endless word (base64, a long URL) is one unknown token to the model; it must not make a passage endless.
+_CHARACTERS_A_TOKEN = 8
+
 Count = Callable[[str], int]
 
 
@@ -109,15 +112,15 @@ def _windows(text: str, section: Section, end: int, count: Count) -> list[tuple[
 
 def _pieces(text: str, start: int, end: int, count: Count, separators: Sequence[re.Pattern[str]]) -> Iterator[_Piece]:
     """`text[start:end]` as pieces of at most one window each, cut at the coarsest separator that makes them fit."""
-    tokens = count(text[start:end])
+    tokens = max(count(text[start:end]), (end - start) // _CHARACTERS_A_TOKEN)
     if tokens <= WINDOW_TOKENS:
         yield _Piece(start, end, tokens)
         return
     if not separators:
-        # One endless word (base64, a long URL): cut by length; a token has at least one character.
+        # One endless word is cut by length; a token has at least one character.
         for at in range(start, end, WINDOW_TOKENS):
             stop = min(at + WINDOW_TOKENS, end)
-            yield _Piece(at, stop, count(text[at:stop]))
+            yield _Piece(at, stop, max(count(text[at:stop]), (stop - at) // _CHARACTERS_A_TOKEN))
         return
     cuts = [start, *(match.end() for match in separators[0].finditer(text, start, end)), end]
     for left, right in pairwise(cuts):

@@ -77,7 +77,7 @@ def _write_body(body: LexborNode, writer: _Writer, headings: list[Heading]) -> N
     for step, node in _walk(body):
         tag = node.tag or ""
         if tag == "-text":
-            text = node.text_content or ""
+            text = (node.text_content or "") if step == "open" else ""
             if preformatted:
                 writer.write(text)
             else:

@@ -47,9 +47,8 @@ class ArgumentChecker:
         try:
             errors = list(self._validator(spec.schema).iter_errors(arguments))
         except (Unresolvable, RecursionError, SchemaError) as error:
-            raise BadArguments(
-                f"The tool's own schema cannot be used ({type(error).__name__}), so it was not run."
-            ) from None
+            fault = f"The tool's own schema cannot be used ({type(error).__name__}), so it was not run."
+            raise BadArguments(fault) from None
         if errors:
             errors.sort(key=lambda error: [str(step) for step in error.absolute_path])
             told = [_told(error) for error in errors[:MAX_PROBLEMS]]
@@ -83,8 +82,12 @@ def schema_fault(schema: dict[str, Any]) -> str:
         list(compiled(schema).iter_errors({}))
     except SchemaError as error:
         return f"its schema is not valid: {error.message[:200]}"
-    except (Unresolvable, RecursionError, ValueError, TypeError) as error:
-        return f"its schema cannot be used: {type(error).__name__}"
+    except Unresolvable as error:
+        return f"its schema refers to something outside of itself: {error.ref}"
+    except RecursionError:
+        return "its schema refers to itself without end"
+    except (ValueError, TypeError) as error:
+        return f"its schema is not JSON: {error}"
     return ""
 
 
@@ -182,7 +185,7 @@ def _additional_properties(
         if key in known or any(_matches(pattern, key) for pattern in patterns):
             continue
         if inner is False:
-            yield ValidationError(f"{key!r} is not an argument of this tool; it knows {', '.join(known) or 'none'}")
+            yield ValidationError(f"{key!r} is not a known property (known: {', '.join(known) or 'none'})")
         else:
             yield from validator.descend(value, inner, path=key)
 

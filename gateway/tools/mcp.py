@@ -160,7 +160,7 @@ class MCPToolbox:
         return [spec for spec in specs if spec is not None]
 
     def _spec(self, name: str, server: str, grant: ToolGrant, tool: ListedTool) -> ToolSpec | None:
-        """None for a tool whose schema cannot be used. Checking a schema takes milliseconds, so each is checked once."""
+        """None for a tool whose schema cannot be used. Checking one takes milliseconds, so it is done once."""
         key = (name, id(grant), id(tool))
         known = self._specs.get(key)
         if known and known[0] is grant and known[1] is tool:

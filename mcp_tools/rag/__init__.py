@@ -1,7 +1,7 @@
 """The rag server: folders of documents as knowledge bases that an agent can search, read and cite, over MCP.
 
-`create_server` makes it; `python -m mcp_tools.rag` serves it over stdio. The work is done by `gateway.retrieval`; here it
-only gets its MCP face. Importing it is cheap: numpy and the embedder are loaded by the first search.
+`create_server` makes it; `python -m mcp_tools.rag` serves it over stdio. The work is done by `gateway.retrieval`; here
+it only gets its MCP face. Importing it is cheap: numpy and the embedder are loaded by the first search.
 """
 
 from collections.abc import AsyncGenerator, Mapping

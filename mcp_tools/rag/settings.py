@@ -1,4 +1,4 @@
-"""What a rag server is told when it is made: where its index is and which folders it reads. Not the place they are read."""
+"""What a rag server is told when it is made: where its index is and which folders it reads. Nothing is read here."""
 
 from collections.abc import Mapping
 from pathlib import Path

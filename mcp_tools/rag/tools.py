@@ -162,7 +162,7 @@ async def _ingest(reading: Reading, id: str, folder: Path, ctx: Context[Reading,
         if send.statistics().current_buffer_used < _PROGRESS_BUFFER:
             send.send_nowait(progress)
 
-    outcome: IngestReport | RetrievalError
+    outcome: IngestReport | RetrievalError = RetrievalError("The ingest was cut short. Try again.")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_send_progress, receive, ctx)
         with send:

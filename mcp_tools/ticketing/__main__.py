@@ -15,8 +15,8 @@ import anyio
 import yaml
 from mcp.server.stdio import stdio_server
 
+from mcp_tools.ticketing import create_server
 from mcp_tools.ticketing.errors import SettingsError
-from mcp_tools.ticketing.server import create_server
 
 ENVIRONMENT = {"user": "TICKETING_USER", "password": "TICKETING_PASSWORD", "token": "TICKETING_TOKEN"}
 

@@ -68,7 +68,7 @@ class Mapper:
             place = getattr(places, name)
             value = None if place is None else self._at(place, source)
             if value is None and name in needed:
-                raise self.unexpected(f"{where}.{_path(place)}", name)
+                raise self.unexpected(f"{where}.{_path(place or name)}", name)
             if value is not None:
                 found[name] = value
         return found

@@ -8,7 +8,7 @@ address of yours and no secret: those come from the settings. Start from `preset
     title: ACME Desk              # what the tool descriptions call it
     base_url: https://api.acme    # optional default of the setting of the same name
     web_url: https://acme         # optional: where people read tickets; default: the base URL
-    api: rest/v1/                 # put between the base URL and every request path
+    api: rest/v1/                 # put between the base URL (which may already end with it) and every request path
     auth: {scheme: bearer}        # basic (user, password) | bearer (token) | header (token), with `header`, `prefix`
     headers: {Accept: text}       # sent with every request; templates allowed
     error: [error.msg, message]   # paths, first found wins: what the tracker says about a refused request
@@ -37,11 +37,12 @@ out), `count: true` (length of the list). A search result's item and a ticket th
 
 Templates, in paths, `query`, `headers`, `json`: `${args.title}` alone keeps its JSON type; inside text it becomes
 text. A value that is missing drops its key, or its list element; a list or mapping left empty by that is dropped
-too. `{$join: ' ', of: [a, b]}` is the text of what is left of a list. In a path a value is percent-encoded as one segment, and `.` and `..` are refused. Names: `args` (the call's),
-`options`, `user`, `base_url`, `web_url`, `web_origin`, `begun` (when the call was first begun), and per step its
-`body`, `headers`, and what it `take`s by name. Filters, `${value|filter:argument}`: `words` (text to a list),
-`quoted_words` (each word in double quotes, so that none is an operator of a search language), `each:path`,
-`last:50`, `join:,`, `utc:%Y-%m-%d` (a time), `path` (in a path: keep the slashes of an option).
+too. `{$join: ' ', of: [a, b]}` is the text of what is left of a list. In a path a value is percent-encoded as one
+segment, and `.` and `..` are refused. Names: `args` (the call's), `options`, `user`, `base_url`, `web_url`,
+`web_origin`, `begun` (when the call was first begun), and per step its `body`, `headers`, and what it `take`s by
+name. Filters, `${value|filter:argument}`: `words` (text to a list), `quoted_words` (each word in double quotes,
+so that none is an operator of a search language), `each:path`, `last:50`, `join:,`, `utc:%Y-%m-%d` (a time),
+`path` (in a path: keep the slashes of an option).
 
 A step: `id`; `request` (method and path); `query`, `headers`, `json`; `when` (do it only if that template gives a
 value); `take` (name to path, or to {path, pattern} whose first group is kept: what later steps need);
@@ -273,7 +274,7 @@ class Preset(_Document):
         """Whether this tool has this argument here."""
         if field in self.fields:
             return tool in self.fields[field].tools
-        return field == "title" and tool != "search_tickets" or field == "body" and tool != "search_tickets"
+        return field in ("title", "body") and tool != "search_tickets"
 
 
 def _check_steps(steps: Iterable[Step], known: set[str]) -> set[str]:

@@ -14,7 +14,7 @@ class Settings(BaseModel):
     """What `create_server` takes.
 
     preset           a shipped one (`roundup`, `github`) or the path of a YAML file
-    base_url         where the tracker's API lives; a preset of a hosted tracker has a default
+    base_url         the tracker's address; a preset of a hosted tracker has a default
     web_url          where people read its tickets; default: the preset's, else the base URL
     user, password   for a tracker with Basic authentication
     token            for a tracker with tokens

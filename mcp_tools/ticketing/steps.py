@@ -35,7 +35,7 @@ async def run_steps(
     while at < len(steps):
         step = steps[at]
         at += 1
-        if step.id in names or step.when is not None and render(step.when, names) is None:
+        if step.id in names or (step.when is not None and render(step.when, names) is None):
             continue
         if before is not None:
             await before(step)

@@ -26,7 +26,6 @@ from mcp_tools.ticketing.template import find, render, render_path
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 REASON_LENGTH = 300
-UNAVAILABLE = "The tracker cannot be reached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +39,20 @@ class Answer:
     doubtful: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trouble:
+    """Why there is no answer yet. `pause`: seconds the tracker asks for; `perhaps_done`: it may have done it."""
+
+    text: str
+    pause: float = 0.0
+    perhaps_done: bool = False
+
+
 class Tracker:
-    """A preset at an address, with credentials. Entered like a file; raises `SettingsError` if they do not fit."""
+    """A preset at an address, with credentials. Raises `SettingsError` if they do not fit.
+
+    Entered like a file by each of its users, who may be several at a time.
+    """
 
     def __init__(self, preset: Preset, settings: Settings) -> None:
         self.preset = preset
@@ -53,7 +64,7 @@ class Tracker:
             check_url("base_url", base)
         except ValueError as error:
             raise SettingsError(f"preset {preset.name}: {error}") from None
-        self.base = base.rstrip("/") + "/"
+        self.base = base.rstrip("/").removesuffix("/" + preset.api.rstrip("/")) + "/"  # taken with or without `api`
         self._api = self.base + preset.api
         web = (settings.web_url or preset.web_url or self.base).rstrip("/") + "/"
         self.names: Mapping[str, Any] = {
@@ -63,13 +74,17 @@ class Tracker:
             "web_url": web,
             "web_origin": "{0.scheme}://{0.netloc}".format(urlsplit(web)),
         }
+        self._users = 0
         self._secrets = settings.secrets()
         self._headers = {**(render(preset.headers, self.names) or {}), **self._credentials()}
         parts = urlsplit(self.base)
         if parts.scheme == "http" and parts.hostname not in LOOPBACK and not settings.plain_http:
-            raise SettingsError("ticketing settings: base_url is http://, which would send the credentials in the clear")
+            raise SettingsError("ticketing settings: base_url is http://: credentials would travel in the clear")
 
     async def __aenter__(self) -> Self:
+        self._users += 1
+        if self._users > 1:
+            return self
         self._http = httpx2.AsyncClient(
             timeout=httpx2.Timeout(self._settings.timeout, connect=min(self._settings.timeout, 5.0)),
             limits=httpx2.Limits(max_connections=20, max_keepalive_connections=0),
@@ -79,7 +94,9 @@ class Tracker:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._http.aclose()
+        self._users -= 1
+        if not self._users:
+            await self._http.aclose()
 
     def redact(self, text: str) -> str:
         """The text without any credential in it, whoever wrote it there."""
@@ -111,37 +128,38 @@ class Tracker:
 
     async def _try(self, step: Step, request: httpx2.Request) -> Answer:
         doubtful = False
+        trouble = _Trouble(text="")
         for attempt in range(1, self._settings.attempts + 1):
-                pause = self._settings.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
-            try:
-                answer = await self._once(request)
-            except NOT_SENT as error:
-                trouble = f"{UNAVAILABLE} at {self.base} ({type(error).__name__})."
-            except (httpx2.RequestError, TimeoutError) as error:
-                trouble = f"{UNAVAILABLE}: no whole answer from {self.base} ({type(error).__name__})."
-                doubtful = doubtful or step.method != "GET"
-                if not step.safe:
-                    break
-            else:
-                asked = self._pause_asked_for(answer)
-                if asked is not None:
-                    pause = max(pause, asked)
-                    trouble = f"The tracker is limiting requests and asks to wait {asked:.0f} seconds."
-                    if asked > self._settings.max_wait:
-                        break
-                elif answer.status < 500:
-                    return replace(answer, doubtful=doubtful)
-                else:
-                    trouble = f"The tracker failed (HTTP {answer.status}{self._quoted_reason(answer)})."
-                    doubtful = doubtful or step.method != "GET"
-                    if not step.safe:
-                        break
+            result = await self._attempt(request)
+            if isinstance(result, Answer):
+                return replace(result, doubtful=doubtful)
+            trouble = result
+            doubtful = doubtful or (trouble.perhaps_done and step.method != "GET")
+            if trouble.pause > self._settings.max_wait or (trouble.perhaps_done and not step.safe):
+                break
             if attempt < self._settings.attempts:
-                await anyio.sleep(pause)
+                backoff = self._settings.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
+                await anyio.sleep(max(trouble.pause, backoff))
         if doubtful:
-            raise OutcomeUnknown(trouble)
+            raise OutcomeUnknown(trouble.text)
         unchanged = "" if step.method == "GET" else " Nothing was changed by this."
-        raise Refused(f"{trouble}{unchanged} Try again later.")
+        raise Refused(f"{trouble.text}{unchanged} Try again later.")
+
+    async def _attempt(self, request: httpx2.Request) -> Answer | _Trouble:
+        try:
+            answer = await self._once(request)
+        except NOT_SENT as error:
+            return _Trouble(text=f"The tracker cannot be reached at {self.base} ({type(error).__name__}).")
+        except (httpx2.RequestError, TimeoutError) as error:
+            text = f"The tracker at {self.base} gave no whole answer ({type(error).__name__})."
+            return _Trouble(text=text, perhaps_done=True)
+        pause = self._pause_asked_for(answer)
+        if pause is not None:
+            return _Trouble(text=f"The tracker is limiting requests and asks to wait {pause:.0f} seconds.", pause=pause)
+        if answer.status >= 500:
+            text = f"The tracker failed (HTTP {answer.status}{self._quoted_reason(answer)})."
+            return _Trouble(text=text, perhaps_done=True)
+        return answer
 
     async def _once(self, request: httpx2.Request) -> Answer:
         with anyio.fail_after(self._settings.timeout):
@@ -167,7 +185,7 @@ class Tracker:
         if answer.status == 503:
             return after
         # https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api: 403 or 429
-        if answer.status == 403 and (after is not None or limit and answer.headers.get(limit.remaining) == "0"):
+        if answer.status == 403 and (after is not None or (limit and answer.headers.get(limit.remaining) == "0")):
             return self._renewal(answer) if after is None else after
         return None
 

@@ -1,8 +1,10 @@
 """API keys, also across processes."""
 
+import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,18 @@ def test_changes_in_quick_succession_are_all_seen(path: Path) -> None:
         assert serving.verify(key)
         changing.revoke(f"k{n}")
         assert serving.verify(key) is None
+
+
+def test_a_change_that_leaves_the_file_looking_the_same_is_seen_while_the_file_is_young(path: Path) -> None:
+    # What a coarse clock does: two changes in one tick, so one modification time.
+    serving, changing = KeyRing(path), KeyRing(path)
+    tick = time.time_ns() + 60 * 10**9
+    key = changing.create("laptop")
+    os.utime(path, ns=(tick, tick))
+    assert serving.verify(key)
+    changing.revoke("laptop")
+    os.utime(path, ns=(tick, tick))
+    assert serving.verify(key) is None
 
 
 def test_processes_that_make_keys_at_once_all_succeed(path: Path) -> None:

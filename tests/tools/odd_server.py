@@ -8,7 +8,7 @@ from mcp.types import CallToolResult, ListToolsResult, TextContent, Tool
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "good": {"type": "object", "properties": {"x": {"type": "integer"}}},
-    "bare": {},
+    "bare": {"type": "object"},
     "wrong": {"type": "object", "properties": {"x": {"type": "no such type"}}},
     "remote": {"type": "object", "allOf": [{"$ref": "http://127.0.0.1:9/schema.json"}]},
     "endless": {"type": "object", "$ref": "#"},

@@ -33,6 +33,7 @@ def to_turn(body: ChatRequest, agent: AgentSpec, owner: str) -> Turn:
         client_tools=[to_tool(tool) for tool in body.tools or ()],
         options=to_options(body),
         stored=False,
+        live=bool(body.stream),
         owner=owner,
         created_at=time.time(),
     )

@@ -30,6 +30,7 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
         options=to_options(body),
         # What goes into a conversation is kept there, whatever `store` says.
         stored=body.store is not False or conversation is not None,
+        live=bool(body.stream),
         wire=to_echo(body),
         owner=owner,
         created_at=time.time(),

@@ -1,0 +1,215 @@
+"""From a file to an agent, and from a mistake to a message."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.agents.document import agent_schema
+from gateway.agents.load import load_agent, load_agents
+from gateway.agents.positions import DocumentError
+from gateway.agents.spec import AgentSpec, ToolGrant
+
+SHORT = """\
+name: support-copilot
+model: openai/gpt-4o-mini
+instructions: |
+  Answer from the docs.
+tools:
+  - ticketing.open_ticket
+  - rag.search
+"""
+FULL = """\
+name: full
+labels: {team: support}
+description: Answers.
+instructions: {file: prompts/support.md}
+model:
+  primary: openai/gpt-4o-mini
+  params: {temperature: 0.2, max_output_tokens: 1024}
+  fallbacks: [anthropic/claude-sonnet-4-6, deepseek/deepseek-chat]
+tools:
+  - rag.*
+  - tool: ticketing.open_ticket
+    effect: write
+    idempotent: true
+    args: {properties: {subject: {maxLength: 200}}}
+    limits: {per_run: 2}
+limits: {max_steps: 5, max_tokens: 60000, deadline: 2m}
+env: [COMPANY]
+"""
+
+
+def write(folder: Path, text: str, name: str = "agent.yaml") -> Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def refused(folder: Path, text: str, env: dict[str, str] | None = None) -> list[str]:
+    file = write(folder, text)
+    with pytest.raises(DocumentError) as caught:
+        load_agent(file, env or {})
+    return [str(problem).removeprefix(f"{folder}/") for problem in caught.value.problems]
+
+
+def test_the_short_form_is_enough(tmp_path: Path) -> None:
+    agent = load_agent(write(tmp_path, SHORT), {})
+    assert agent == AgentSpec(
+        name="support-copilot",
+        model="openai/gpt-4o-mini",
+        instructions="Answer from the docs.\n",
+        tools=(ToolGrant(tool="rag.search"), ToolGrant(tool="ticketing.open_ticket")),
+        digest=agent.digest,
+    )
+
+
+def test_one_line_is_an_agent_named_after_its_file(tmp_path: Path) -> None:
+    agent = load_agent(write(tmp_path, "model: m", "tiny.yaml"), {})
+    assert (agent.name, agent.model, agent.instructions) == ("tiny", "m", "")
+
+
+def test_the_full_form(tmp_path: Path) -> None:
+    write(tmp_path, "You work for {{env.COMPANY}}.\r\n", "prompts/support.md")
+    agent = load_agent(write(tmp_path, FULL), {"COMPANY": "Acme"})
+    assert agent.instructions == "You work for Acme.\n"
+    assert agent.params == {"temperature": 0.2, "max_output_tokens": 1024}
+    assert agent.fallbacks == ("anthropic/claude-sonnet-4-6", "deepseek/deepseek-chat")
+    assert (agent.max_steps, agent.max_tokens, agent.deadline) == (5, 60000, 120.0)
+    assert agent.tools[1] == ToolGrant(
+        tool="ticketing.open_ticket",
+        effect="write",
+        idempotent=True,
+        args={"properties": {"subject": {"maxLength": 200}}},
+        per_run=2,
+    )
+    assert (agent.labels, agent.description) == ({"team": "support"}, "Answers.")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modle: m\n", "agent.yaml:1:1: unknown key `modle`: did you mean `model`?"),
+        ("model: m\ninstrctions: x\n", "agent.yaml:2:1: unknown key `instrctions`: did you mean `instructions`?"),
+        (
+            "model:\n  primary: m\n  parms: {}\n",
+            "agent.yaml:3:3: unknown key `parms`: did you mean `params`?",
+        ),
+        (
+            "model: m\ntools:\n  - tool: a.b\n    limits: {per_rum: 1}\n",
+            "agent.yaml:4:14: unknown key `per_rum`: did you mean `per_run`?",
+        ),
+        ("model: m\nlimits: {max_steps: '5'}\n", "agent.yaml:2:21: `limits.max_steps`: input should be a valid integer"),
+        (
+            "model: m\nlimits: {deadline: soon}\n",
+            "agent.yaml:2:20: `limits.deadline`: write a duration such as 120s, 5m, 2h or 7d",
+        ),
+        ("model: m\nlimits: {deadline: 0s}\n", "agent.yaml:2:20: `limits.deadline`: must be longer than zero"),
+        (
+            "model: m\ntools: [search]\n",
+            "agent.yaml:2:9: `tools.0`: name a tool as `server.tool`, or `server.*` for all tools of a server",
+        ),
+        ("model: m\ntools: [a.b, a.b]\n", "agent.yaml:2:14: `a.b` is listed twice"),
+        ("name: a/b\nmodel: m\n", "agent.yaml:1:7: `name`: a name is 1 to 64 letters, digits, `.`, `_` or `-`, and "
+         "begins with a letter or digit"),
+        ("model: ''\n", "agent.yaml:1:8: `model`: name a model, such as openai/gpt-4o-mini"),
+        (
+            "model: m\ntools: [{tool: a.b, args: {type: 5}}]\n",
+            "agent.yaml:2:27: `tools.0.args`: is not a JSON Schema: type: 5 is not valid under any of the given schemas",
+        ),
+        (
+            "model: m\ntools: [{tool: a.b, args: {properties: {x: {pattern: '('}}}}]\n",
+            "agent.yaml:2:27: `tools.0.args`: the pattern '(' is not a regular expression: missing ) at position 1",
+        ),
+        (
+            "model: m\ntools: [{tool: a.b, args: {$ref: '#'}}]\n",
+            "agent.yaml:2:27: `tools.0.args`: `$ref` cannot be used in a schema that is laid over another: write it out",
+        ),
+        ("model: {primary: m, params: {temperature: 9}}\n", "agent.yaml:1:43: `model.params.temperature`: "
+         "input should be less than or equal to 2"),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_file_line_column_and_the_nearest_key(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("governance: {}\n", "2:13: `governance`"),
+        ("memory: []\n", "2:9: `memory`"),
+        ("context: {}\n", "2:10: `context`"),
+        ("agents: []\n", "2:9: `agents`"),
+        ("limits: {max_cost_usd: 1}\n", "2:24: `limits.max_cost_usd`"),
+        ("tools: [{tool: a.b, approval: {}}]\n", "2:31: `tools.0.approval`"),
+        ("tools: [{tool: a.b, limits: {per_day: 1}}]\n", "2:39: `tools.0.limits.per_day`"),
+    ],
+)
+def test_what_this_release_does_not_have_is_refused_and_said_so(tmp_path: Path, text: str, place: str) -> None:
+    assert refused(tmp_path, "model: m\n" + text) == [
+        f"agent.yaml:{place}: is not supported by this release of Homeport"
+    ]
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    assert len(refused(tmp_path, "modle: m\nlimits: {max_steps: 0}\ngovernance: {}\n")) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "message"),
+    [
+        ("model: '{{env.M}}'\nenv: [M]\n", {}, "agent.yaml:2:7: the environment variable M is not set"),
+        ("model: m\ninstructions: |\n  a\n  b {{env.M}}\n", {"M": "x"}, "agent.yaml:4:5: `M` is not listed under `env` "
+         "of this document"),
+        ("model: m\nenv: [M]\n", {}, "agent.yaml:2:7: the environment variable M is not set"),
+        ("model: m\nlimits: {deadline: '{{env.D}}'}\nenv: [D]\n", {"D": "soon"}, "agent.yaml:2:20: `limits.deadline`: "
+         "write a duration such as 120s, 5m, 2h or 7d"),
+    ],
+)  # fmt: skip
+def test_variables_must_be_listed_and_set(tmp_path: Path, text: str, env: dict[str, str], message: str) -> None:
+    assert refused(tmp_path, text, env) == [message]
+
+
+def test_a_variable_in_a_prompt_file_is_found_in_that_file(tmp_path: Path) -> None:
+    write(tmp_path, "one\ntwo {{env.X}}", "p.md")
+    assert refused(tmp_path, "model: m\ninstructions: {file: p.md}\n") == [
+        "p.md:2:5: `X` is not listed under `env` of this document"
+    ]
+
+
+@pytest.mark.parametrize("name", ["../secret.md", "/etc/hostname", "link.md"])
+def test_a_prompt_outside_the_agents_folder_is_refused(tmp_path: Path, name: str) -> None:
+    agents = tmp_path / "agents"
+    write(tmp_path, "secret", "secret.md")
+    file = write(agents, f"model: m\ninstructions: {{file: {name}}}\n")
+    (agents / "link.md").symlink_to(tmp_path / "secret.md")
+    with pytest.raises(DocumentError, match=r"agent.yaml:2:22: .* is outside the agents folder"):
+        load_agent(file, {})
+
+
+def test_a_prompt_that_is_not_there_is_told_at_its_name(tmp_path: Path) -> None:
+    assert refused(tmp_path, "model: m\ninstructions: {file: p.md}\n") == [
+        "agent.yaml:2:22: the prompt file 'p.md' cannot be read: No such file or directory"
+    ]
+
+
+def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
+    write(tmp_path, "model: m\n", "good.yaml")
+    write(tmp_path, '{"model": "m", "name": "json"}', "other.json")
+    write(tmp_path, "modle: m\n", "bad.yml")
+    write(tmp_path, "model: m\nname: good\n", "same.yaml")
+    write(tmp_path, "model: m\n", ".hidden.yaml")
+    write(tmp_path, "not an agent", "prompts/text.yaml")
+    loaded = load_agents(tmp_path, {})
+    assert sorted(loaded.specs) == ["good", "json"]
+    assert {path.name for path in loaded.errors} == {"bad.yml", "same.yaml"}
+
+
+def test_the_schema_for_editors_knows_both_forms_and_only_what_is_supported() -> None:
+    schema = agent_schema()
+    assert {"type": "string"} in [
+        {key: value for key, value in each.items() if key == "type"} for each in schema["properties"]["model"]["anyOf"]
+    ]
+    assert "governance" not in schema["properties"]
+    assert schema["required"] == ["model"]
+    assert schema["additionalProperties"] is False

@@ -1,6 +1,6 @@
 """What a stored turn costs: begin and end pairs through `SQLiteStore`, two durable commits each.
 
-    python bench/store.py [--turns N] [--data DIR] [--work MICROSECONDS]
+    python -m bench.store [--turns N] [--data DIR] [--work MICROSECONDS]
 
 For 1, 16 and 64 concurrent conversations: turns and commits a second, and CPU microseconds a turn on the event
 loop's thread and on the writer's (Linux: /proc/self/task/*/schedstat). Each turn continues the last one of its

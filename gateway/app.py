@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from gateway.agents.catalog import Catalog
@@ -17,12 +17,16 @@ from gateway.apis import DIALECTS
 from gateway.apis._edge import Edge
 from gateway.apis._wire import json_response
 from gateway.engine import Engine
+from gateway.local_model.server import LocalModel
+from gateway.local_model.weights import status
 from gateway.memory import STRATEGIES
 from gateway.ports import Provider
+from gateway.providers.local import LocalFirst
 from gateway.providers.router import ProviderRouter
+from gateway.providers.settings import ProviderSettings
 from gateway.rules import RULES
 from gateway.runs import Runs
-from gateway.settings import Settings
+from gateway.settings import Settings, models_folder
 from gateway.stores import STORES
 from gateway.stores.keys import KeyRing
 from gateway.tools.deferred import DeferredToolbox
@@ -45,13 +49,9 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     folder = AgentFolder(settings.agents, settings.environment)
     catalog = Catalog(lambda: folder.agents, settings.models)
     toolbox = DeferredToolbox(settings.servers, settings.allowed_hosts)
-    router = (
-        ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment)
-        if provider is None
-        else None
-    )
+    models = providers(settings) if provider is None else None
     engine = Engine(
-        provider=provider or router,  # pyright: ignore[reportArgumentType]
+        provider=provider or models,  # pyright: ignore[reportArgumentType]
         toolbox=toolbox,
         rules=[make() for make in RULES.values()],
         memories={name: make() for name, make in STRATEGIES.items()},
@@ -63,20 +63,29 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(store)
             await stack.enter_async_context(toolbox)
-            if router is not None:
-                await stack.enter_async_context(router)
+            if models is not None:
+                await stack.enter_async_context(models)
             background = [asyncio.create_task(folder.watch()), asyncio.create_task(runs.recover())]
-            if router is not None:
-                background.append(asyncio.create_task(router.warm()))
+            if models is not None:
+                background.append(asyncio.create_task(models.warm()))
             stack.push_async_callback(stop, background)
             stack.push_async_callback(runs.close)
             yield
 
     routes = [route for dialect in DIALECTS.values() for route in dialect(runs, catalog, store)]
     routes += [Mount("/mcp", toolbox.mounted), *probes(settings)]
-    # A bare router: Starlette's own error pages would answer before Edge can.
-    router_app = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    return Edge(router_app, verify=keys.verify, hosts=settings.allowed_hosts)
+    return Edge(routes, lifespan, verify=keys.verify, hosts=settings.allowed_hosts)
+
+
+def providers(settings: Settings) -> LocalFirst:
+    """Every provider that is configured, known by its key, or on this machine."""
+    configured = tuple(settings.providers.values())
+
+    def route(*more: ProviderSettings) -> ProviderRouter:
+        return ProviderRouter((*configured, *more), settings.limits, settings.environment)
+
+    weights = status(models_folder(settings.environment)).path
+    return LocalFirst(route(), LocalModel(weights, lazy=True), route)
 
 
 async def stop(tasks: list[asyncio.Task[None]]) -> None:

@@ -5,6 +5,7 @@ What a body may weigh and how long it may take is checked where it is read (apis
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -17,6 +18,19 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s of common load balancers, so that they and not we close an idle connection first."""
 
 
+DISCONNECT = "homeport.disconnect"
+"""The ASGI extension under which a request finds its `Disconnect`."""
+
+
+class Disconnect:
+    """Set `callback` to be told, once, that the client has hung up. Cheaper than a task that waits for the message."""
+
+    __slots__ = ("callback",)
+
+    def __init__(self) -> None:
+        self.callback: Callable[[], None] | None = None
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """Closes a connection that dawdles over its headers or sends too many of them."""
 
@@ -24,11 +38,14 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._header_bytes = 0
         self._in_headers = True
+        self._disconnect: Disconnect | None = None
         self._header_timer: asyncio.TimerHandle | None = self.loop.call_later(HEADER_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+        if self._disconnect is not None and self._disconnect.callback is not None:
+            self._disconnect.callback()
 
     def data_received(self, data: bytes) -> None:
         if self._in_headers:
@@ -47,6 +64,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._stop_timer()
+        self._disconnect = Disconnect()
+        self.scope["extensions"] = {DISCONNECT: {"told": self._disconnect}}
         super().on_headers_complete()
 
     def _stop_timer(self) -> None:

@@ -5,17 +5,28 @@ knows about HTTP, a database or an API dialect. `dump`/`load` are the one serial
 store; wire shapes live in gateway/apis and gateway/providers.
 """
 
-import secrets
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+_random: list[str] = []
+os.register_at_fork(after_in_child=_random.clear)
+
 
 def new_id(prefix: str) -> str:
-    """A fresh opaque id such as `msg_3f…`: the prefix, an underscore and 128 random bits in hex."""
-    return f"{prefix}_{secrets.token_hex(16)}"
+    """A fresh opaque id such as `msg_3f…`: the prefix, an underscore and 128 random bits in hex. Safe from any thread.
+
+    The bits come from the system in blocks: a turn makes five ids, and a system call for each was 5 % of its CPU.
+    """
+    try:
+        return f"{prefix}_{_random.pop()}"
+    except IndexError:
+        block = os.urandom(4096).hex()
+        _random.extend(block[start : start + 32] for start in range(32, len(block), 32))
+        return f"{prefix}_{block[:32]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from gateway.engine import Engine
 from gateway.errors import ConversationLocked, GatewayError, InvalidRequest, NotFound, RunInterrupted
@@ -37,6 +37,7 @@ class Run:
         self.finished = False
         self._events: list[Event] = []
         self._waiting: list[asyncio.Future[None]] = []
+        self._readers = 0
         self._task: asyncio.Task[None] | None = None
 
     def publish(self, *events: Event) -> None:
@@ -45,6 +46,11 @@ class Run:
             return
         self._events.extend(events)
         self.finished = isinstance(self._events[-1], Ending)
+        if self.finished or self._readers:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
@@ -53,20 +59,28 @@ class Run:
     async def follow(self, after: int = 0) -> AsyncIterator[Sequence[Event]]:
         """Every event from number `after` on, past and to come, up to the ending; in batches of what is there.
 
+        A batch is empty when `wake` was called though nothing happened.
+
         A slow reader costs nothing but its place in the log: the run never waits for it.
         """
-        while True:
-            if batch := self._events[after:]:
-                after += len(batch)
-                yield batch
-            elif self.finished:
-                return
-            else:
-                await self._more()
+        self._readers += 1
+        try:
+            while True:
+                if batch := self._events[after:]:
+                    after += len(batch)
+                    yield batch
+                elif self.finished:
+                    return
+                else:
+                    await self._more()
+                    if after == len(self._events):
+                        yield ()
+        finally:
+            self._readers -= 1
 
-    async def ended(self) -> None:
-        """Returns once the run has its ending."""
-        while not self.finished:
+    async def ended(self, unless: Callable[[], bool] = lambda: False) -> None:
+        """Returns once the run has its ending, or after a `wake` when `unless` is true. Deltas do not wake it."""
+        while not self.finished and not unless():
             await self._more()
 
     async def _more(self) -> None:

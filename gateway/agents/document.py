@@ -7,7 +7,6 @@ that this release does not have are named, so that they are refused honestly and
 import re
 from typing import Annotated, Any, cast
 
-import regex
 from jsonschema import Draft202012Validator, SchemaError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -65,26 +64,21 @@ def _schema(value: dict[str, Any]) -> dict[str, Any]:
     except SchemaError as error:
         where = ".".join(str(step) for step in error.absolute_path)
         raise ValueError(f"is not a JSON Schema: {where + ': ' if where else ''}{error.message}") from error
-    _refuse_unusable(value)
+    _refuse_references(value)
     return value
 
 
-def _refuse_unusable(value: object) -> None:
-    """Raises for what cannot be laid over another schema: references, and patterns that are no regular expressions."""
+def _refuse_references(value: object) -> None:
+    """Raises for references, which would lead elsewhere once the schema is laid over another."""
     if isinstance(value, list):
         for item in cast("list[object]", value):
-            _refuse_unusable(item)
+            _refuse_references(item)
     if not isinstance(value, dict):
         return
     for key, item in cast("dict[str, object]", value).items():
         if key in ("$ref", "$dynamicRef", "$id", "$defs", "definitions"):
             raise ValueError(f"`{key}` cannot be used in a schema that is laid over another: write it out")
-        if key == "pattern" and isinstance(item, str):
-            try:
-                regex.compile(item)
-            except regex.error as error:
-                raise ValueError(f"the pattern {item!r} is not a regular expression: {error}") from error
-        _refuse_unusable(item)
+        _refuse_references(item)
 
 
 def _long_model(value: object) -> object:

@@ -1,7 +1,8 @@
 """What the dialects share: bodies in, JSON and server-sent events out, and the place where an error becomes a body."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import orjson
@@ -101,11 +102,29 @@ def frame(body: Mapping[str, Any], name: str = "") -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-async def watch_disconnect(receive: Receive, gone: Callable[[], None]) -> None:
-    """Call `gone` when the client hangs up. The body must have been read."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    gone()
+@asynccontextmanager
+async def told_when_gone(scope: Scope, receive: Receive, gone: Callable[[], None]) -> AsyncGenerator[None]:
+    """Call `gone` if the client hangs up inside this block. The body must have been read."""
+    if extension := scope.get("extensions", {}).get("homeport.disconnect"):
+        disconnect = extension["told"]
+        disconnect.callback = gone
+        try:
+            yield
+        finally:
+            disconnect.callback = None
+        return
+
+    async def watch() -> None:
+        # A server without the extension says it in ASGI's own way.
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone()
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watcher.cancel()
 
 
 async def until_ended(run: Run, request: Request) -> None:
@@ -113,17 +132,20 @@ async def until_ended(run: Run, request: Request) -> None:
 
     Raises ClientDisconnect when nobody is there any more to answer.
     """
-    ending = asyncio.ensure_future(run.ended())
-    watcher = asyncio.ensure_future(watch_disconnect(request.receive, lambda: None))
-    try:
-        await asyncio.wait((ending, watcher), return_when=asyncio.FIRST_COMPLETED)
-        if not ending.done():
-            if not run.turn.stored:
-                await run.cancel()
-            raise ClientDisconnect
-    finally:
-        ending.cancel()
-        watcher.cancel()
+    gone = False
+
+    def hang_up() -> None:
+        nonlocal gone
+        gone = True
+        if run.turn.stored:
+            run.wake()
+        else:
+            run.stop()
+
+    async with told_when_gone(request.scope, request.receive, hang_up):
+        await run.ended(unless=lambda: gone)
+    if gone:
+        raise ClientDisconnect
 
 
 class EventStream(Response):
@@ -144,36 +166,36 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        watcher = asyncio.ensure_future(watch_disconnect(receive, self._hang_up))
-        pinger: asyncio.Task[None] | None = None
+        pings: set[asyncio.Task[None]] = set()
+
+        def ping() -> None:
+            nonlocal timer
+            if loop.time() - self._wrote >= PING:
+                # Kept in a set: the loop holds tasks only weakly.
+                pings.add(asyncio.ensure_future(send({**body_message, "body": b": ping\n\n"})))
+            timer = loop.call_later(PING, ping)
+
+        body_message = {"type": "http.response.body", "more_body": True}
+        timer = loop.call_later(PING, ping)
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            pinger = asyncio.ensure_future(self._ping(send))
-            async for batch in self._run.follow():
-                if self._gone:
-                    break
-                if body := b"".join([self._render(event) for event in batch]):
-                    self._wrote = loop.time()
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            async with told_when_gone(scope, receive, self._hang_up):
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                async for batch in self._run.follow():
+                    if self._gone:
+                        return
+                    if body := b"".join([self._render(event) for event in batch]):
+                        self._wrote = loop.time()
+                        await send({**body_message, "body": body})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            watcher.cancel()
-            if pinger is not None:
-                pinger.cancel()
-            if self._gone and not self._run.turn.stored:
-                await self._run.cancel()
+            timer.cancel()
 
     def _hang_up(self) -> None:
         self._gone = True
-        if not self._run.turn.stored:
+        if self._run.turn.stored:
+            self._run.wake()
+        else:
             self._run.stop()
-
-    async def _ping(self, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(PING)
-            if loop.time() - self._wrote >= PING:
-                await send({"type": "http.response.body", "body": b": ping\n\n", "more_body": True})
 
 
 async def begun(run: Run) -> None:

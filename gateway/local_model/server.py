@@ -187,8 +187,9 @@ class _Child:
         await asyncio.wait([self._reading])
         if status == _NO_ENGINE:
             return "The local model needs llama.cpp. Get it with: pip install 'homeport[local]'; homeport model pull"
-        reasons = [_LOG_PREFIX.sub("", line) for line in self._complaints]
-        return f"llama.cpp ended with status {status}: {' | '.join(reasons[-3:]) or 'it said nothing'}"
+        # The first complaints are the cause, the others say that it was one.
+        reasons = [_LOG_PREFIX.sub("", line) for line in self._complaints][:2]
+        return f"llama.cpp ended with status {status}: {' | '.join(reasons) or 'it said nothing'}"
 
     async def _read_complaints(self) -> None:
         """Always read: a child whose stderr is full stands still."""

@@ -18,10 +18,15 @@ from gateway.errors import (
 )
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
+from gateway.providers.litellm_import import LiteLLM
+from gateway.providers.litellm_lane import LiteLLMLane
+from gateway.providers.lookup import lookup
 from gateway.providers.openai_wire import OpenAIWire
 from gateway.providers.patience import Patience
+from gateway.providers.scripted import ScriptedLane
 from gateway.providers.settings import Lane, Limits, ProviderSettings
 from gateway.providers.targets import Answer, LaneClient, Target, split, target_of, vendor_name
+from gateway.providers.transformed import Transformed
 from gateway.providers.transport import AiohttpTransport
 from gateway.providers.vendors import VENDORS
 
@@ -45,7 +50,13 @@ class ProviderRouter:
         self._keys = keys
         self._targets: dict[str, Target] = {}
         self._transport = AiohttpTransport(proxies=any(keys.get(name) for name in PROXIES))
-        self._lanes: dict[Lane, LaneClient] = {"openai": OpenAIWire(self._transport)}
+        self._litellm = LiteLLM()
+        self._lanes: dict[Lane, LaneClient] = {
+            "openai": OpenAIWire(self._transport),
+            "transformed": Transformed(self._transport, self._litellm),
+            "litellm": LiteLLMLane(self._litellm, keys),
+            "scripted": ScriptedLane(),
+        }
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -55,7 +66,13 @@ class ProviderRouter:
         await self._transport.__aexit__(*exc)
 
     async def warm(self) -> None:
-        """Nothing to do yet."""
+        """Import LiteLLM if something configured will need it; the event loop runs on. For the background."""
+        named = [
+            settings.lane if settings.lane != "auto" else lane_of(settings) for settings in self._providers.values()
+        ]
+        keyed = [vendor.lane for vendor in VENDORS.values() if any(self._keys.get(key) for key in vendor.keys)]
+        if not {"transformed", "litellm", None}.isdisjoint([*named, *keyed]):
+            await self._litellm.module()
 
     async def stream(self, call: ModelCall) -> AsyncIterator[ModelEvent]:
         answer, patience, events = await self._begin(call)
@@ -112,17 +129,26 @@ class ProviderRouter:
     async def _target(self, model: str) -> Target:
         target = self._targets.get(model)
         if target is None:
-            target = self._targets[model] = self._find(model)
+            provider = split(model)[0]
+            settings = self._providers.get(provider) or ProviderSettings(name=provider, litellm_provider=provider)
+            name = vendor_name(settings)
+            vendor = VENDORS.get(name) or await lookup(self._litellm, name)
+            target = target_of(model, settings, vendor, name, self._keys, self._limits)
+            if len(self._targets) >= MOST_TARGETS:
+                self._targets.clear()
+            self._targets[model] = target
         return target
-
-    def _find(self, model: str) -> Target:
-        provider = split(model)[0]
-        settings = self._providers.get(provider) or ProviderSettings(name=provider, litellm_provider=provider)
-        name = vendor_name(settings)
-        return target_of(model, settings, VENDORS[name], name, self._keys, self._limits)
 
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+MOST_TARGETS = 1024
+"""Models remembered; a client with leave for `*` could name any number."""
+
+
+def lane_of(settings: ProviderSettings) -> Lane | None:
+    """The lane of a provider that is left to the table; None for one that LiteLLM has to be asked about."""
+    vendor = VENDORS.get(vendor_name(settings))
+    return vendor.lane if vendor else None
 
 
 def may_fall_back(error: ProviderError) -> bool:

@@ -12,7 +12,7 @@ called last; of the others each is said once. A step may hold `say`, `think`, `c
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -35,7 +35,11 @@ from gateway.events import (
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult, new_id
 from gateway.ports import ModelCall
+from gateway.providers.targets import Answer, Target
 from gateway.providers.vendor_errors import from_body
+
+USAGE = Usage(input_tokens=10, output_tokens=5)
+"""What every step is said to have cost."""
 
 Said = Sequence[Item | asyncio.Event] | Exception
 Step = Said | Callable[[ModelCall], Said]
@@ -52,6 +56,10 @@ class ScriptedProvider:
     @classmethod
     def from_yaml(cls, path: Path | str) -> Self:
         """A script from a file, for `model: scripted/FILE`. Raises ProviderRefused where it cannot be read as one."""
+        if Path(path).suffix not in (".yaml", ".yml"):
+            raise ProviderRefused(
+                f"A script is a YAML file, and {str(path)!r} is not named so.", code="model_not_found"
+            )
         try:
             document: object = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -62,24 +70,21 @@ class ScriptedProvider:
         provider._steps = [WrittenSteps(cast(list[dict[str, Any]], document))]
         return provider
 
-    async def stream(self, call: ModelCall) -> AsyncIterator[ModelEvent]:
+    async def stream(self, call: ModelCall) -> AsyncGenerator[ModelEvent]:
         self.calls.append(call)
         step = self._next()
         said = step(call) if callable(step) else step
         if isinstance(said, Exception):
             raise said
         finish: Finish = "stop"
-        words = 0
         for item in said:
             if isinstance(item, asyncio.Event):
                 await item.wait()
                 continue
             finish = "tool_calls" if isinstance(item, ToolCall) else finish
             for event in spoken(item):
-                words += 1
                 yield event
-        usage = Usage(input_tokens=sum(len(words_of(item)) for item in call.items), output_tokens=words)
-        yield StepDone(model=call.models[0], finish=finish, usage=usage)
+        yield StepDone(model=call.models[0], finish=finish, usage=USAGE)
 
     def _next(self) -> Step:
         if not self._steps:
@@ -161,5 +166,26 @@ def words(text: str) -> list[str]:
     return [word for word in (first, *(f" {word}" for word in rest)) if word]
 
 
-def words_of(item: Item) -> list[str]:
-    return item.text.split() if isinstance(item, Message | ToolResult) else []
+class ScriptedLane:
+    """`model: scripted/FILE.yaml` as a lane. Every file is read once and goes on where it was."""
+
+    def __init__(self) -> None:
+        self._scripts: dict[str, ScriptedProvider] = {}
+
+    def begin(self, call: ModelCall, target: Target) -> Answer:
+        script = self._scripts.get(target.model)
+        if script is None:
+            script = self._scripts[target.model] = ScriptedProvider.from_yaml(target.model)
+        return ScriptedAnswer(script.stream(replace(call, models=[target.id])))
+
+
+class ScriptedAnswer:
+    def __init__(self, events: AsyncGenerator[ModelEvent]) -> None:
+        self._events = events
+
+    async def next(self) -> list[ModelEvent] | None:
+        event = await anext(self._events, None)
+        return None if event is None else [event]
+
+    async def close(self) -> None:
+        await self._events.aclose()

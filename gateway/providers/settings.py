@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Lane = Literal["openai", "transformed", "litellm"]
+Lane = Literal["openai", "transformed", "litellm", "scripted"]
 
 
 class Limits(BaseModel):

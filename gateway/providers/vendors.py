@@ -52,6 +52,7 @@ def _own_server(variable: str, base_url: str = "", base_path: str = "") -> Vendo
 
 
 VENDORS: dict[str, Vendor] = {
+    "scripted": Vendor(lane="scripted", needs_key=False),
     "openai": Vendor(
         base_url="https://api.openai.com/v1",
         keys=("OPENAI_API_KEY",),

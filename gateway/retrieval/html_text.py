@@ -14,6 +14,8 @@ _INLINE = frozenset(
 )
 _CELLS = frozenset({"td", "th"})
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+# From least to most room: nothing, a blank, the border of a cell, a line end, a blank line.
+_GAPS = ("", " ", " | ", "\n", "\n\n")
 _BLANKS = re.compile(r"\s+")
 
 Heading = tuple[int, int, int, str]
@@ -47,9 +49,8 @@ class _Writer:
             self.need(" ")
 
     def need(self, gap: str) -> None:
-        """At least this much room before the next text: a blank, a cell border, a line end or a blank line."""
-        if len(gap) >= len(self.gap) and not (gap == " " and self.gap):
-            self.gap = gap if not self.gap.startswith("\n") or gap.startswith("\n") else self.gap
+        """At least this much room before the next text; one of `_GAPS`."""
+        self.gap = max(self.gap, gap, key=_GAPS.index)
 
 
 def read_html(source: str) -> tuple[str, list[Heading]]:

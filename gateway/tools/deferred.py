@@ -4,6 +4,7 @@ The import of `mcp` alone costs 0.6 s of CPU, which would stand between a start 
 """
 
 import asyncio
+import gc
 import importlib
 import logging
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -53,6 +54,7 @@ class DeferredToolbox:
                 await toolbox.imported()
                 async with mounting.MountedServers(toolbox.in_process, self._hosts) as mounted:
                     self._toolbox = toolbox
+                    gc.freeze()  # As the start does: what was imported stays.
                     loaded.set_result((toolbox, mounted))
                     await self._stop.wait()
         except Exception as error:

@@ -124,9 +124,7 @@ def _entry(directory: int, name: str) -> Entry | None:
     if status is None:
         return None
     kind = kind_of(status.st_mode)
-    return Entry(
-        name=name, kind=kind, size=status.st_size if kind == "file" else None, modified=utc(status.st_mtime)
-    )
+    return Entry(name=name, kind=kind, size=status.st_size if kind == "file" else None, modified=utc(status.st_mtime))
 
 
 def _status(directory: int, name: str) -> os.stat_result | None:

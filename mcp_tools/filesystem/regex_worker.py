@@ -3,7 +3,7 @@
 Started by path (`python -I regex_worker.py`), it imports nothing of Homeport and opens no file. It reads frames from
 standard input and answers each on standard output; a frame is a length (4 bytes, big-endian) and as many bytes of
 JSON. First the pattern, `{"pattern": str, "ignore_case": bool, "memory": bytes}`, answered by `{"error": str | null}`;
-then lists of lines, each answered by the list of `[index, start, end]` of the first match in every line that has one.
+then lists of lines, each answered by the list of `[index, start]` of the first match in every line that has one.
 It ends when its input does. Python's `re` can take exponential time: stopping it is the parent's part.
 """
 
@@ -13,10 +13,10 @@ import re
 import resource
 import struct
 import sys
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 
-def receive(stream: BinaryIO) -> Any | None:
+def receive(stream: IO[bytes]) -> Any | None:
     """The next frame's value; None where the stream ends, in the middle of a frame too."""
     head = stream.read(4)
     if len(head) < 4:
@@ -26,7 +26,7 @@ def receive(stream: BinaryIO) -> Any | None:
     return json.loads(body) if len(body) == length else None
 
 
-def send(stream: BinaryIO, value: Any) -> None:
+def send(stream: IO[bytes], value: Any) -> None:
     """Write `value` as one frame."""
     body = json.dumps(value).encode()
     stream.write(struct.pack(">I", len(body)) + body)
@@ -47,7 +47,7 @@ def main() -> None:
     send(sys.stdout.buffer, {"error": None})
     while (lines := receive(sys.stdin.buffer)) is not None:
         matches = ((index, pattern.search(line)) for index, line in enumerate(lines))
-        send(sys.stdout.buffer, [[index, *match.span()] for index, match in matches if match])
+        send(sys.stdout.buffer, [[index, match.start()] for index, match in matches if match])
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ _EXPLAINED = {
     errno.ENOTEMPTY: "{0} is a directory with content. Only empty directories can be removed or replaced.",
     errno.ENAMETOOLONG: "A name in the path is too long for this file system. Use shorter names.",
     errno.ENOSPC: "No space is left for {0}; the file was not changed. Free space, then try again.",
+    errno.EFBIG: "{0} would be larger than the system allows; the file was not changed. Write less.",
     errno.EDQUOT: "The disk quota is used up, {0} was not changed. Free space, then try again.",
     errno.ENXIO: "{0} is not a regular file (it is a pipe, socket or device), so it is not opened.",
 }

@@ -160,7 +160,9 @@ def _matches(descriptor: int, format: TextFormat, matcher: LineMatcher, file: Fo
             data = data[: line_end if line_end > 0 else format.whole_characters(data)[1]]
         text = format.decode(data)
         lines = text.split("\n")
-        for index, start in matcher.find([line.removesuffix("\r") for line in lines]):
+        ended = lines[-1] == ""  # what follows a line's end is not a line of its own
+        searched = [line.removesuffix("\r") for line in (lines[:-1] if ended else lines)]
+        for index, start in matcher.find(searched):
             yield Hit(path=file.path, kind="file", line=number + index, text=_around(lines[index], start))
         number += len(lines) - 1
         position += len(data)

@@ -143,10 +143,17 @@ def sync_directory(spot: Spot) -> None:
 
 def move(source: Spot, target: Spot, beneath: Beneath, *, replace: bool) -> None:
     """Rename `source` to `target`, links themselves and not what they lead to. OSError EEXIST unless `replace`."""
-    if replace:
-        os.rename(source.name, target.name, src_dir_fd=source.directory, dst_dir_fd=target.directory)
-    else:
-        beneath.rename_new(source.directory, source.name, target.directory, target.name)
+    try:
+        if replace:
+            os.rename(source.name, target.name, src_dir_fd=source.directory, dst_dir_fd=target.directory)
+        else:
+            beneath.rename_new(source.directory, source.name, target.directory, target.name)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise ToolError("Source and destination are on different file systems. Write a copy instead.") from error
+        if error.errno == errno.EINVAL:
+            raise ToolError("A directory cannot be moved into itself. Choose another destination.") from error
+        raise
     sync_directory(target)
     sync_directory(source)
 

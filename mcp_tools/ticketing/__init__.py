@@ -37,7 +37,8 @@ Context = ServerRequestContext[Desk]
 def create_server(settings: Mapping[str, Any]) -> Server[Desk]:
     """A server over stdio, HTTP or in memory, for any number of connections at once.
 
-    Nothing is sent to the tracker before a tool is called. `settings` are those of `settings.Settings`. Raises `SettingsError` for a wrong setting or preset.
+    Nothing is sent to the tracker before a tool is called. `settings` are those of `settings.Settings`. Raises
+    `SettingsError` for a wrong setting or preset.
     """
     given = read_settings(settings)
     preset = load_preset(given.preset)

@@ -68,7 +68,7 @@ def render_path(path: str, names: Mapping[str, Any]) -> str:
         keep_slashes = inside.rpartition("|")[2].strip() == "path"
         text = "" if found is None else str(found)
         parts = text.split("/") if keep_slashes else [text]
-        if any(part in ("", ".", "..") for part in parts):
+        if any(part in ("", ".", "..") or not part.isprintable() for part in parts):
             raise TicketingError(f"{text!r} cannot be used as an id.")
         segments.append("/".join(quote(part, safe="") for part in parts))
     return _fill(path, segments)

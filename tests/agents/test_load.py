@@ -99,7 +99,10 @@ def test_the_full_form(tmp_path: Path) -> None:
             "model: m\ntools:\n  - tool: a.b\n    limits: {per_rum: 1}\n",
             "agent.yaml:4:14: unknown key `per_rum`: did you mean `per_run`?",
         ),
-        ("model: m\nlimits: {max_steps: '5'}\n", "agent.yaml:2:21: `limits.max_steps`: input should be a valid integer"),
+        (
+            "model: m\nlimits: {max_steps: '5'}\n",
+            "agent.yaml:2:21: `limits.max_steps`: input should be a valid integer",
+        ),
         (
             "model: m\nlimits: {deadline: soon}\n",
             "agent.yaml:2:20: `limits.deadline`: write a duration such as 120s, 5m, 2h or 7d",
@@ -115,15 +118,17 @@ def test_the_full_form(tmp_path: Path) -> None:
         ("model: ''\n", "agent.yaml:1:8: `model`: name a model, such as openai/gpt-4o-mini"),
         (
             "model: m\ntools: [{tool: a.b, args: {type: 5}}]\n",
-            "agent.yaml:2:27: `tools.0.args`: is not a JSON Schema: type: 5 is not valid under any of the given schemas",
+            "agent.yaml:2:27: `tools.0.args`: is not a JSON Schema: type: 5 is not valid under any of the "
+            "given schemas",
         ),
         (
             "model: m\ntools: [{tool: a.b, args: {properties: {x: {pattern: '('}}}}]\n",
-            "agent.yaml:2:27: `tools.0.args`: the pattern '(' is not a regular expression: missing ) at position 1",
+            "agent.yaml:2:27: `tools.0.args`: is not a JSON Schema: properties.x.pattern: '(' is not a 'regex'",
         ),
         (
             "model: m\ntools: [{tool: a.b, args: {$ref: '#'}}]\n",
-            "agent.yaml:2:27: `tools.0.args`: `$ref` cannot be used in a schema that is laid over another: write it out",
+            "agent.yaml:2:27: `tools.0.args`: `$ref` cannot be used in a schema that is laid over another: "
+            "write it out",
         ),
         ("model: {primary: m, params: {temperature: 9}}\n", "agent.yaml:1:43: `model.params.temperature`: "
          "input should be less than or equal to 2"),

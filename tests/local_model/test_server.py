@@ -93,23 +93,20 @@ async def test_a_lazy_model_starts_with_the_first_request_and_only_once(engine, 
 
 
 async def test_a_caller_who_leaves_does_not_stop_the_start_for_the_others(engine, model_file):
-    async with LocalModel(model_file, lazy=True) as model:
-        started = anyio.Event()
+    states, starting = [], anyio.Event()
 
-        async def impatient():
-            with anyio.CancelScope() as scope:
-                scopes.append(scope)
-                started.set()
-                await model.ready()
+    def hear(state):
+        states.append(state)
+        starting.set()
 
-        scopes = []
+    async with LocalModel(model_file, lazy=True, on_state=hear) as model:
         async with anyio.create_task_group() as group:
-            group.start_soon(impatient)
-            await started.wait()
-            await anyio.lowlevel.checkpoint()
-            scopes[0].cancel()
+            group.start_soon(model.ready)
+            await starting.wait()
+            group.cancel_scope.cancel()
         with anyio.fail_after(20):
             assert (await ask(await model.ready(), {}))[0] == 200
+    assert states == ["starting", "ready", "stopped"]
 
 
 async def test_a_model_that_was_killed_is_started_again_by_the_next_request(engine, model_file):

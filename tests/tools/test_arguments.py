@@ -75,6 +75,7 @@ def test_a_pattern_in_an_unknown_dialect_is_left_to_the_server() -> None:
     [
         ({"type": "object"}, ""),
         ({"type": 5}, "not valid"),
+        ({"properties": {"x": {"pattern": "(?!<["}}}, ""),
         ({"$ref": "http://127.0.0.1:9/x.json"}, "outside of itself"),
         ({"$ref": "#"}, "without end"),
         ({"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"a": {"items": [{}]}}}, ""),

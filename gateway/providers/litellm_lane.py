@@ -1,0 +1,182 @@
+"""Lane 3: `litellm.acompletion`, for vendors that the other lanes cannot reach (Gemini, Bedrock, Vertex, Azure …).
+
+LiteLLM is given nothing it could misread: an allow-list of options, no retries of its own, no way into its MCP
+gateway. What it says is not believed where it was found to be wrong: a stream that was cut off comes out of it as
+"stop", so the vendor's own finish reason must have been seen; closing it does not abort the request, so every
+iterator below it is closed too; its exceptions are chosen by words, so the vendor's status and code decide.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.errors import ProviderError
+from gateway.events import ModelEvent
+from gateway.ports import ModelCall
+from gateway.providers.chat_body import Json, chat_body, tool_body
+from gateway.providers.chat_chunks import ChunkDecoder
+from gateway.providers.litellm_import import LiteLLM, variables
+from gateway.providers.litellm_shapes import as_chunk, fitted, from_exception
+from gateway.providers.targets import Answer, Target
+
+NO_STREAM = frozenset({"cohere", "cohere_chat"})
+"""LiteLLM fails on every stream of these: they are asked for the whole answer."""
+
+OWN_LIMIT = 3600.0
+"""Seconds given to LiteLLM as its time limit: never the one that counts (Gemini's streams ignore it)."""
+
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "bedrock": (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_REGION_NAME",
+        "AWS_PROFILE_NAME",
+        "AWS_BEDROCK_RUNTIME_ENDPOINT",
+    ),
+    "vertex_ai": ("VERTEXAI_PROJECT", "VERTEXAI_LOCATION", "VERTEXAI_CREDENTIALS"),
+    "azure": ("AZURE_API_VERSION", "AZURE_AD_TOKEN"),
+}
+"""What these vendors need beside a key and an address. The lower-cased name is LiteLLM's parameter."""
+
+RENAMED = {"azure_api_version": "api_version"} | {
+    f"vertexai_{name}": f"vertex_{name}" for name in ("project", "location", "credentials")
+}
+
+
+class LiteLLMLane:
+    """The lane. `keys` holds the vendors' environment variables."""
+
+    def __init__(self, litellm: LiteLLM, keys: Mapping[str, str]) -> None:
+        self._litellm = litellm
+        self._keys = keys
+
+    def begin(self, call: ModelCall, target: Target) -> Answer:
+        tools = [tool_body(tool) for tool in call.tools]
+        body = chat_body(call, target.model, target.provider.name, target.vendor, tools)
+        names = VARIABLES.get(target.litellm_provider, ())
+        found = {RENAMED.get(name, name): value for name, value in variables(self._keys, *names).items()}
+        return LiteLLMAnswer(self._litellm, {**body, **found, **target.provider.extra}, found, call, target)
+
+
+class LiteLLMAnswer:
+    """One answer."""
+
+    def __init__(
+        self, litellm: LiteLLM, body: Json, credentials: Mapping[str, str], call: ModelCall, target: Target
+    ) -> None:
+        self._litellm = litellm
+        self._body = body
+        self._target = target
+        self._secrets = (*target.secrets, *credentials.values())
+        self._given = frozenset(credentials) | frozenset(target.provider.extra)
+        name = target.provider.name
+        self._decoder = ChunkDecoder(name, target.id, call.items, stops=bool(call.options.get("stop")))
+        self._stream: Any = None
+        self._chunks: Any = None
+        self._error: ProviderError | None = None
+        self._ended = False
+
+    async def next(self) -> list[ModelEvent] | None:
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            return None
+        out: list[ModelEvent] = []
+        try:
+            await self._advance(out)
+        except ProviderError as error:
+            if not out:
+                raise
+            self._error = error
+        except Exception as error:
+            raise from_exception(self._target.provider.name, error, self._secrets) from error
+        return out
+
+    async def close(self) -> None:
+        self._ended = True
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            # Found first: LiteLLM forgets what is below when it closes itself.
+            for layer in (stream, *layers(stream)):
+                await close_layer(layer)
+
+    async def _advance(self, out: list[ModelEvent]) -> None:
+        if self._stream is None:
+            answer = await self._ask()
+            if not hasattr(answer, "__aiter__"):
+                self._decoder.feed(as_chunk(answer), out)
+                self._end(out)
+                return
+            # As an argument (`stream_options`) LiteLLM refuses it for vendors that need no asking.
+            answer.stream_options, answer.send_stream_usage = {"include_usage": True}, True
+            self._stream, self._chunks = answer, answer.__aiter__()
+        try:
+            chunk = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            # What LiteLLM says about the end is what it wishes; this is what the vendor said.
+            if not (self._stream.received_finish_reason or self._stream.intermittent_finish_reason):
+                self._decoder.finish = None
+            self._end(out)
+            return
+        self._decoder.feed(as_chunk(chunk), out)
+
+    def _end(self, out: list[ModelEvent]) -> None:
+        self._ended = True
+        self._decoder.end(out)
+
+    async def _ask(self) -> Any:
+        litellm = await self._litellm.module()
+        target = self._target
+        model = f"{target.litellm_provider}/{target.model}"
+        supported: Any = litellm.get_supported_openai_params(
+            model=target.model, custom_llm_provider=target.litellm_provider
+        )
+        allowed = {*(supported or ()), "model", "messages", *self._given}
+        request = fitted(self._body, allowed, target.provider.name)
+        if target.api_key:
+            request["api_key"] = target.api_key
+        if target.base_url:
+            request["api_base"] = target.base_url
+        if target.provider.headers:
+            request["extra_headers"] = dict(target.provider.headers)
+        return await litellm.acompletion(
+            **{
+                **request,
+                "model": model,
+                "stream": target.litellm_provider not in NO_STREAM,
+                "timeout": OWN_LIMIT,
+                "max_retries": 0,
+                "num_retries": 0,
+                "_skip_mcp_handler": True,
+            }
+        )
+
+
+def layers(stream: Any) -> list[Any]:
+    """The iterators and responses under LiteLLM's stream, outermost first."""
+    found: list[Any] = []
+    waiting = [stream]
+    while waiting and len(found) < 32:
+        layer = waiting.pop(0)
+        for name in ("completion_stream", "async_response_iterator", "streaming_response", "response", "_stream"):
+            inner = getattr(layer, name, None)
+            if inner is not None and not any(inner is known for known in found):
+                found.append(inner)
+                waiting.append(inner)
+    return found
+
+
+async def close_layer(layer: Any) -> None:
+    """Close one of LiteLLM's iterators or responses. It must not stop the others from being closed."""
+    for name in ("aclose", "close"):
+        close = getattr(layer, name, None)
+        if close is None:
+            continue
+        try:
+            outcome = close()
+            if inspect.isawaitable(outcome):
+                await outcome
+        except Exception:  # noqa: BLE001 - already closed, running, or broken: either way there is nothing left to do
+            pass
+        return

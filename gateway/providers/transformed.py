@@ -1,0 +1,239 @@
+"""Lane 2: LiteLLM's request and response transformations under our own transport (Anthropic, unless told otherwise).
+
+LiteLLM turns the request into the vendor's and each event back into a chunk; sending, reading, limits and aborting are
+ours. Its transformation objects are half-internal: the version is pinned and the contract test runs this lane. Two
+things are read from the vendor's own event before LiteLLM sees it, because it loses them: errors and the finish
+reason (`pause_turn` and a full context window come out of it as "stop").
+"""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import orjson
+
+from gateway.errors import ProviderError
+from gateway.events import ModelEvent
+from gateway.ports import ModelCall
+from gateway.providers.chat_body import Json, chat_body, tool_body
+from gateway.providers.chat_chunks import ChunkDecoder
+from gateway.providers.litellm_import import LiteLLM
+from gateway.providers.litellm_shapes import as_chunk, fitted, from_exception
+from gateway.providers.openai_wire import LARGEST_BODY, LARGEST_ERROR, whole
+from gateway.providers.sse import SseParser
+from gateway.providers.targets import Answer, Target
+from gateway.providers.transport import Reply, Transport
+from gateway.providers.vendor_errors import from_body, from_response, parsed
+
+ANTHROPIC = "https://api.anthropic.com"
+
+NOT_PARAMETERS = frozenset({"model", "messages"})
+
+
+class Transformed:
+    """The lane."""
+
+    def __init__(self, transport: Transport, litellm: LiteLLM) -> None:
+        self._transport = transport
+        self._litellm = litellm
+
+    def begin(self, call: ModelCall, target: Target) -> Answer:
+        tools = [tool_body(tool) for tool in call.tools]
+        body = chat_body(call, target.model, target.provider.name, target.vendor, tools)
+        return TransformedAnswer(self._transport, self._litellm, body, call, target)
+
+
+class Request:
+    """One request in the vendor's shape, and the objects of LiteLLM that read its answer."""
+
+    def __init__(self, litellm: Any, body: Json, target: Target) -> None:
+        """Raises what LiteLLM raises, and ProviderRefused."""
+        self.model, self.messages, self.target = target.model, body["messages"], target
+        provider = litellm.types.utils.LlmProviders(target.litellm_provider)
+        self.config: Any = litellm.utils.ProviderConfigManager.get_provider_chat_config(
+            model=target.model, provider=provider
+        )
+        supported = self.config.get_supported_openai_params(model=target.model)
+        wanted = fitted(
+            {name: value for name, value in body.items() if name not in NOT_PARAMETERS},
+            supported,
+            target.provider.name,
+        )
+        self.options: Json = self.config.map_openai_params(wanted, {}, target.model, False)
+        self.json_mode = bool(self.options.pop("json_mode", False))
+        self._request(target)
+        arguments: Json = {"streaming_response": iter(()), "sync_stream": False, "json_mode": self.json_mode}
+        # Anthropic's reader of events and the path of its address are not in its configuration object.
+        if target.litellm_provider == "anthropic":
+            self.iterator: Any = litellm.llms.anthropic.chat.handler.ModelResponseIterator(**arguments)
+        else:
+            self.iterator = self.config.get_model_response_iterator(**arguments)
+        self.new_response: Any = litellm.types.utils.ModelResponse
+
+    def _request(self, target: Target) -> None:
+        base, key = target.base_url or None, target.api_key or None
+        if target.litellm_provider == "anthropic":
+            base = (base or ANTHROPIC).removesuffix("/v1/messages").removesuffix("/v1") + "/v1/messages"
+        common: Json = {"model": target.model, "litellm_params": {}, "optional_params": self.options}
+        headers = self.config.validate_environment(
+            headers=dict(target.provider.headers), messages=self.messages, api_key=key, api_base=base, **common
+        )
+        self.url: str = self.config.get_complete_url(api_base=base, api_key=key, stream=True, **common)
+        if self.config.supports_stream_param_in_request_body:
+            self.options["stream"] = True
+        data = self.config.transform_request(messages=self.messages, headers=headers, **common)
+        data.update(target.provider.extra)
+        signed, body = self.config.sign_request(
+            headers=headers, optional_params=self.options, request_data=data, api_base=self.url, api_key=key,
+            model=target.model, stream=True,
+        )  # fmt: skip
+        self.data: Json = data
+        self.body: bytes = body if body is not None else orjson.dumps(data)
+        self.headers = {str(name).lower(): str(value) for name, value in (signed or headers).items()}
+        self.headers |= {"content-type": "application/json", "accept-encoding": "identity"}
+
+    def chunk(self, event: Json) -> Json:
+        return as_chunk(self.iterator.chunk_parser(event))
+
+    def whole(self, status: int, body: bytes) -> Json:
+        """An answer that did not come as a stream."""
+        response = self.config.transform_response(
+            model=self.model,
+            raw_response=httpx.Response(status, content=body),
+            model_response=self.new_response(),
+            logging_obj=SimpleNamespace(post_call=ignore, pre_call=ignore, model_call_details={}, optional_params={}),
+            request_data=self.data,
+            messages=self.messages,
+            optional_params=self.options,
+            litellm_params={},
+            encoding=None,
+            api_key=self.target.api_key,
+            json_mode=self.json_mode,
+        )
+        return as_chunk(response)
+
+
+def ignore(*args: object, **kwargs: object) -> None:
+    """LiteLLM reports to a log that nobody keeps."""
+
+
+class TransformedAnswer:
+    """One streamed answer."""
+
+    def __init__(self, transport: Transport, litellm: LiteLLM, body: Json, call: ModelCall, target: Target) -> None:
+        self._transport = transport
+        self._litellm = litellm
+        self._body = body
+        self._target = target
+        name = target.provider.name
+        self._decoder = ChunkDecoder(name, target.id, call.items, stops=bool(call.options.get("stop")))
+        self._request: Request | None = None
+        self._reply: Reply | None = None
+        self._sse: SseParser | None = None
+        self._error: ProviderError | None = None
+        self._ended = False
+
+    async def next(self) -> list[ModelEvent] | None:
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            return None
+        if self._reply is None or self._request is None:
+            self._request, self._reply = await self._open()
+        if self._sse is None:
+            return self._whole(self._request, self._reply.status, await whole(self._reply, LARGEST_BODY))
+        piece = await self._reply.piece()
+        out: list[ModelEvent] = []
+        try:
+            for data in self._sse.feed(piece) if piece else self._sse.close():
+                if self._event(self._request, data, out):
+                    break
+            else:
+                if not piece:
+                    self._end(out)
+        except ProviderError as error:
+            if not out:
+                raise
+            self._error = error
+        return out
+
+    async def close(self) -> None:
+        self._ended = True
+        if self._reply is not None:
+            self._reply.close()
+
+    async def _open(self) -> tuple[Request, Reply]:
+        litellm = await self._litellm.module()
+        # Its first request imports more of LiteLLM, which takes long enough to be felt by others.
+        request = await asyncio.to_thread(self._prepare, litellm)
+        self._reply = reply = await self._transport.endpoint(request.url, request.headers).post(request.body)
+        if reply.status >= 300:
+            body = await whole(reply, LARGEST_ERROR)
+            raise from_response(self._target.provider.name, reply.status, reply.headers, body, self._target.secrets)
+        if "json" not in reply.headers.get("content-type", ""):
+            self._sse = SseParser()
+        return request, reply
+
+    def _prepare(self, litellm: Any) -> Request:
+        try:
+            return Request(litellm, self._body, self._target)
+        except ProviderError:
+            raise
+        except Exception as error:
+            raise from_exception(self._target.provider.name, error, self._target.secrets) from error
+
+    def _event(self, request: Request, data: bytes, out: list[ModelEvent]) -> bool:
+        """True after the last event."""
+        if data == b"[DONE]":
+            self._end(out)
+            return True
+        event = parsed(data)
+        if not isinstance(event, dict):
+            raise ProviderError(f"{self._target.provider.name} sent something that is not JSON.", code="stream_garbled")
+        event = cast(Json, event)
+        kind = event.get("type")
+        if kind == "error" or "error" in event:
+            raise from_body(self._target.provider.name, event, secrets=self._target.secrets)
+        if kind == "message_stop":
+            self._end(out)
+            return True
+        self._feed(request, event, out)
+        return False
+
+    def _feed(self, request: Request, event: Json, out: list[ModelEvent]) -> None:
+        self._decoder.feed(self._guarded(request.chunk, event), out)
+        if event.get("type") == "message_delta":
+            self._finish(event.get("delta") or {}, out)
+
+    def _finish(self, said: Json, out: list[ModelEvent]) -> None:
+        """Anthropic's own reason; None where it gave none, whatever LiteLLM made of that."""
+        reason = said.get("stop_reason")
+        self._decoder.finish = reason
+        details: Json = said.get("stop_details") or {}
+        if reason == "refusal" and (words := details.get("explanation")):
+            self._decoder.feed({"choices": [{"delta": {"refusal": words}}]}, out)
+
+    def _end(self, out: list[ModelEvent]) -> None:
+        self._ended = True
+        self._decoder.end(out)
+
+    def _whole(self, request: Request, status: int, body: bytes) -> list[ModelEvent]:
+        answer = parsed(body)
+        if not isinstance(answer, dict):
+            raise ProviderError(f"{self._target.provider.name} sent something that is not JSON.", code="stream_garbled")
+        answer = cast(Json, answer)
+        if answer.get("error"):
+            raise from_body(self._target.provider.name, answer, secrets=self._target.secrets)
+        out: list[ModelEvent] = []
+        self._decoder.feed(self._guarded(request.whole, status, body), out)
+        if answer.get("type") == "message":
+            self._finish(answer, out)
+        self._end(out)
+        return out
+
+    def _guarded(self, read: Any, *args: Any) -> Json:
+        try:
+            return read(*args)
+        except Exception as error:
+            raise from_exception(self._target.provider.name, error, self._target.secrets) from error

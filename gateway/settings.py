@@ -11,7 +11,7 @@ from gateway.agents.problems import describe
 from gateway.agents.strict_yaml import load
 from gateway.agents.variables import fill
 from gateway.providers.settings import Limits, ProviderSettings
-from gateway.tools.settings import ServerSettings
+from gateway.tools.settings import ServerName, ServerSettings
 
 LOCAL_MODEL = "local/qwen2.5-coder-1.5b-instruct"
 """What agents use that leave the model to the host, when the environment has no provider's key."""
@@ -44,7 +44,7 @@ class Settings(BaseModel):
     store: str = ""
     providers: Mapping[str, ProviderSettings] = {}
     models: tuple[str, ...] = ()
-    servers: Mapping[str, ServerSettings] = {}
+    servers: Mapping[ServerName, ServerSettings] = {}
     limits: Limits = Limits()
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

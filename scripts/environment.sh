@@ -37,10 +37,11 @@ if [ ! -x $venv/bin/pip ]; then
     "$python" -m venv $venv
 fi
 echo "Installing the packages of $lock (pinned, with hashes) …"
-$venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+$venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" 2>&1 | grep -v '^WARNING: Location' || [ "${PIPESTATUS[0]}" = 0 ]
 if [ "$venv" = .venv ]; then
-    $venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 2>/dev/null ||
-        $venv/bin/pip install --quiet --disable-pip-version-check --no-deps -e .
+    # Building says a lot that nobody needs unless it fails.
+    $venv/bin/pip install --quiet --disable-pip-version-check --no-deps -e . >$venv/build.log 2>&1 ||
+        { cat $venv/build.log >&2; exit 1; }
     # Compiled now, so that the first start is as fast as the second.
     $venv/bin/python -m compileall -q gateway mcp_tools >/dev/null || true
     $venv/bin/python scripts/build_embedder.py

@@ -41,7 +41,7 @@ def install(environment: Path = ENVIRONMENT) -> Path:
     python = environment / "bin" / "python"
     marker = environment / "installed"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    with environment.with_name(environment.name + ".lock").open("w") as lock:
+    with REQUIREMENTS.open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes start at once
         if not (marker.is_file() and marker.read_text() == wanted):
             sys.stderr.write(f"creating {environment} with Roundup\n")
@@ -60,6 +60,8 @@ def run(command: list[str]) -> None:
 
 def create(home: Path, user: str) -> None:
     """A "classic" tracker in SQLite with one user; all or nothing, so a killed start leaves no half tracker."""
+    if home.exists() and any(home.iterdir()):
+        raise SystemExit(f"{home} is not empty and holds no tracker: give another directory")
     home.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=home.parent))
     password = secrets.token_urlsafe(18)
@@ -75,7 +77,7 @@ def create(home: Path, user: str) -> None:
         (new / ACCOUNT).touch(mode=0o600)
         (new / ACCOUNT).write_text(json.dumps({"user": user, "password": password}))
         if home.exists():
-            home.rmdir()  # only if empty: somebody else's files are not ours to replace
+            home.rmdir()
         new.rename(home)
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import httpx
+import httpx2  # noqa: F401  openai imports it lazily, which must not meet the gateway's own import on a thread
 import openai
 import pytest
 

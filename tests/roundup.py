@@ -39,7 +39,9 @@ class Roundup:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, "the tracker did not start; the lines above say why"
+        if not line:
+            self.stop()
+        assert line, "the tracker did not start; its standard error says why"
         ready = json.loads(line)
         self.url, self.user, self.password = ready["url"], ready["user"], ready["password"]
 

@@ -1,0 +1,1 @@
+"""Where tokens come from: one file a lane, and what they share. The engine sees only ports.Provider."""

@@ -14,7 +14,6 @@ import orjson
 from gateway.errors import ProviderError, ProviderOverloaded
 from gateway.events import (
     ArgumentsDelta,
-    Finish,
     ItemDone,
     ItemStarted,
     ModelEvent,
@@ -22,30 +21,10 @@ from gateway.events import (
     RefusalDelta,
     StepDone,
     TextDelta,
-    Usage,
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, new_id
+from gateway.providers.chat_ending import FINISHES, read_usage
 from gateway.providers.vendor_errors import from_body
-
-FINISHES: dict[str, Finish] = {
-    "stop": "stop",
-    "stop_sequence": "stop",
-    "end_turn": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "complete": "stop",
-    "tool_calls": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "content_filter": "content_filter",
-    "content_filtered": "content_filter",
-    "refusal": "content_filter",
-    "guardrail_intervened": "content_filter",
-}
-"""Reasons to finish by vendors' names, lower case. Any other is a failure: nobody knows that the answer is whole."""
 
 LONGEST_CALL_ID = 64
 """Characters; OpenAI's own limit for `call_id`."""
@@ -74,6 +53,10 @@ class ChunkDecoder:
 
     `model` is the id that StepDone names, `provider` whose opaque state it is, `items` the history (new call ids must
     differ from those in it).
+
+    An answer with neither text nor calls that claims to be whole is an error (it is how a failed tool call looks with
+    some vendors), unless a stop sequence may have ended it (`stops`) or the vendor counted tokens for it; `trusted`
+    is whether that count is worth anything.
     """
 
     __slots__ = (
@@ -94,13 +77,17 @@ class ChunkDecoder:
         "_taken",
         "_text",
         "_thoughts",
+        "_trusted",
         "_usage",
         "finish",
     )
 
-    def __init__(self, provider: str, model: str, items: Sequence[Item], *, stops: bool = False) -> None:
+    def __init__(
+        self, provider: str, model: str, items: Sequence[Item], *, stops: bool = False, trusted: bool = True
+    ) -> None:
         self.finish: str | None = None
-        self._provider, self._model, self._items, self._stops = provider, model, items, stops
+        self._provider, self._model, self._items = provider, model, items
+        self._stops, self._trusted = stops, trusted
         self._message_id = self._reasoning_id = self._field = ""
         self._text: list[str] = []
         self._refused: list[str] = []
@@ -330,7 +317,8 @@ class ChunkDecoder:
         whole = finish in ("stop", "tool_calls")
         self._close_reasoning(out)
         if not self._output and whole and not self._calls:
-            if not self._stops and (usage is None or usage.output_tokens <= usage.reasoning_tokens):
+            counted = usage is not None and usage.output_tokens > usage.reasoning_tokens
+            if not self._stops and not (counted and self._trusted):
                 raise ProviderError(f"{self._provider} sent an empty answer.", code="empty_answer")
             self._open_message(out)
         self._close_message(out, complete=whole)
@@ -363,22 +351,3 @@ def joined_blocks(blocks: list[Json]) -> list[Json]:
             elif value:
                 last[key] = value
     return whole
-
-
-def read_usage(usage: Json) -> Usage:
-    """Token counts under the names that OpenAI, DeepSeek, OpenRouter and LiteLLM give them."""
-    prompt: Json = usage.get("prompt_tokens_details") or {}
-    completion: Json = usage.get("completion_tokens_details") or {}
-    input_tokens, output_tokens = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    reasoning = completion.get("reasoning_tokens") or 0
-    # xAI leaves reasoning out of `completion_tokens`, which its total shows.
-    if reasoning and usage.get("total_tokens") == input_tokens + output_tokens + reasoning:
-        output_tokens += reasoning
-    written = prompt.get("cache_write_tokens") or prompt.get("cache_creation_tokens")
-    return Usage(
-        input_tokens=input_tokens,
-        cached_tokens=prompt.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0,
-        cache_write_tokens=written or usage.get("cache_creation_input_tokens") or 0,
-        output_tokens=output_tokens,
-        reasoning_tokens=reasoning,
-    )

@@ -7,12 +7,14 @@ every line twice.
 
 import asyncio
 import gc
-import importlib
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Mapping
 from typing import Any
+
+from gateway.slow_import import import_now
 
 BEFORE_IMPORT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -22,6 +24,9 @@ BEFORE_IMPORT = {
     "REPEATED_STREAMING_CHUNK_LIMIT": "1000000",
 }
 """Variables that LiteLLM reads while it is imported; a host that sets one itself is left its will."""
+
+WARNINGS = (r"Items? .* on TypedDict class", r"Accessing the 'model_\w+' attribute on the instance is deprecated")
+"""What pydantic says of LiteLLM's own types, at its import and in its calls."""
 
 LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 
@@ -46,7 +51,7 @@ class LiteLLM:
     def _load(self) -> None:
         with self._lock:
             if self._module is None:
-                self._module = prepared(importlib.import_module, os.environ)
+                self._module = prepared(import_now, os.environ)
 
 
 def prepared(load: Any, environ: Any) -> Any:
@@ -54,6 +59,8 @@ def prepared(load: Any, environ: Any) -> Any:
     a full collection over it stopped everything for 105 ms."""
     for name, value in BEFORE_IMPORT.items():
         environ.setdefault(name, value)
+    for message in WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
     litellm = load("litellm")
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True

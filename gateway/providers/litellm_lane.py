@@ -22,6 +22,8 @@ from gateway.providers.targets import Answer, Target
 NO_STREAM = frozenset({"cohere", "cohere_chat"})
 """LiteLLM fails on every stream of these: they are asked for the whole answer."""
 
+GOOGLE = frozenset({"gemini", "vertex_ai", "vertex_ai_beta"})
+
 OWN_LIMIT = 3600.0
 """Seconds given to LiteLLM as its time limit: never the one that counts (Gemini's streams ignore it)."""
 
@@ -71,9 +73,11 @@ class LiteLLMAnswer:
         self._secrets = (*target.secrets, *credentials.values())
         self._given = frozenset(credentials) | frozenset(target.provider.extra)
         name = target.provider.name
-        self._decoder = ChunkDecoder(name, target.id, call.items, stops=bool(call.options.get("stop")))
+        self._decoder = ChunkDecoder(name, target.id, call.items, stops=bool(call.options.get("stop")), trusted=False)
         self._stream: Any = None
         self._chunks: Any = None
+        self._google: GoogleFinish | None = None
+        self._vouched: bool | None = None
         self._error: ProviderError | None = None
         self._ended = False
 
@@ -111,15 +115,24 @@ class LiteLLMAnswer:
             # As an argument (`stream_options`) LiteLLM refuses it for vendors that need no asking.
             answer.stream_options, answer.send_stream_usage = {"include_usage": True}, True
             self._stream, self._chunks = answer, answer.__aiter__()
+            if self._target.litellm_provider in GOOGLE:
+                await answer.fetch_stream()
+                self._google = GoogleFinish(layers(answer))
+        stream = self._stream
+        before = stream.received_finish_reason or stream.intermittent_finish_reason
         try:
-            chunk = await self._chunks.__anext__()
+            chunk = as_chunk(await self._chunks.__anext__())
         except StopAsyncIteration:
-            # What LiteLLM says about the end is what it wishes; this is what the vendor said.
-            if not (self._stream.received_finish_reason or self._stream.intermittent_finish_reason):
+            if self._google is not None:
+                self._decoder.finish = self._google.reason
+            elif not self._vouched:
                 self._decoder.finish = None
             self._end(out)
             return
-        self._decoder.feed(as_chunk(chunk), out)
+        if self._vouched is None and any(choice.get("finish_reason") for choice in chunk["choices"]):
+            # LiteLLM says how it ended only at the end, and then invents what is missing. This is what was there.
+            self._vouched = bool(stream.received_finish_reason or before)
+        self._decoder.feed(chunk, out)
 
     def _end(self, out: list[ModelEvent]) -> None:
         self._ended = True
@@ -151,6 +164,30 @@ class LiteLLMAnswer:
                 "_skip_mcp_handler": True,
             }
         )
+
+
+class GoogleFinish:
+    """The finish reason in Google's own words. LiteLLM takes every piece of text for a "stop", and an answer that
+    failed (`MALFORMED_FUNCTION_CALL`) too. `reason` is None until Google gave one."""
+
+    def __init__(self, below: list[Any]) -> None:
+        self.reason: str | None = None
+        reader = next((layer for layer in below if hasattr(layer, "chunk_parser")), None)
+        if reader is None:
+            raise ProviderError("This version of LiteLLM hides Google's finish reason.", code="litellm_changed")
+        parse = reader.chunk_parser
+
+        def noted(chunk: Json) -> Any:
+            self._note(chunk)
+            return parse(chunk)
+
+        reader.chunk_parser = noted
+
+    def _note(self, chunk: Json) -> None:
+        candidates: list[Json] = chunk.get("candidates") or [{}]
+        feedback: Json = chunk.get("promptFeedback") or {}
+        reason = candidates[0].get("finishReason") or ("SAFETY" if feedback.get("blockReason") else None)
+        self.reason = reason or self.reason
 
 
 def layers(stream: Any) -> list[Any]:

@@ -113,8 +113,9 @@ def from_exception(provider: str, error: Exception, secrets: Iterable[str]) -> P
             return from_response(provider, status, headers_of(cause), embedded(text).encode(), secrets)
     if any("Timeout" in type(cause).__name__ for cause in chain):
         return ProviderTimeout(f"{provider} did not answer in time.")
-    words = without_secrets(first_line(str(chain[-1])), secrets)
-    return ProviderError(f"{provider} failed: {type(chain[-1]).__name__}: {words}")
+    told = next((cause for cause in chain if type(cause).__name__ not in INVENTED), error)
+    words = without_secrets(first_line(str(told)), secrets)
+    return ProviderError(f"{provider} failed: {type(told).__name__}: {words}")
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -55,7 +55,7 @@ class OpenAIWire:
 def wire_headers(target: Target) -> dict[str, str]:
     headers = {
         "content-type": "application/json",
-        "accept": "text/event-stream",
+        "accept": "text/event-stream, application/json",
         "accept-encoding": "identity",
         "user-agent": "homeport",
     }

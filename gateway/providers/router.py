@@ -23,9 +23,10 @@ from gateway.providers.litellm_lane import LiteLLMLane
 from gateway.providers.lookup import lookup
 from gateway.providers.openai_wire import OpenAIWire
 from gateway.providers.patience import Patience
+from gateway.providers.schema_tools import SchemaTools
 from gateway.providers.scripted import ScriptedLane
 from gateway.providers.settings import Lane, Limits, ProviderSettings
-from gateway.providers.targets import Answer, LaneClient, Target, split, target_of, vendor_name
+from gateway.providers.targets import Answer, LaneClient, Target, named_vendor, split, target_of
 from gateway.providers.transformed import Transformed
 from gateway.providers.transport import AiohttpTransport
 from gateway.providers.vendors import VENDORS
@@ -74,6 +75,11 @@ class ProviderRouter:
         if not {"transformed", "litellm", None}.isdisjoint([*named, *keyed]):
             await self._litellm.module()
 
+    @property
+    def warmed(self) -> bool:
+        """Whether LiteLLM has been imported."""
+        return self._litellm.loaded
+
     async def stream(self, call: ModelCall) -> AsyncIterator[ModelEvent]:
         answer, patience, events = await self._begin(call)
         try:
@@ -108,7 +114,7 @@ class ProviderRouter:
         loop = asyncio.get_running_loop()
         attempt, waited = 0, False
         while True:
-            answer = self._lanes[target.lane].begin(call, target)
+            answer = self._lane(target).begin(call, target)
             patience = Patience(target.id, target.limits, started, live=call.live)
             try:
                 return answer, patience, await patience.first(answer)
@@ -126,13 +132,17 @@ class ProviderRouter:
             logger.info("%s failed; trying again in %.1f s.", target.id, pause)
             await asyncio.sleep(pause)
 
+    def _lane(self, target: Target) -> LaneClient:
+        lane = self._lanes[target.lane]
+        return lane if target.provider.native_tools else SchemaTools(lane)
+
     async def _target(self, model: str) -> Target:
         target = self._targets.get(model)
         if target is None:
             provider = split(model)[0]
             settings = self._providers.get(provider) or ProviderSettings(name=provider, litellm_provider=provider)
-            name = vendor_name(settings)
-            vendor = VENDORS.get(name) or await lookup(self._litellm, name)
+            name, vendor = named_vendor(settings)
+            vendor = vendor or await lookup(self._litellm, name)
             target = target_of(model, settings, vendor, name, self._keys, self._limits)
             if len(self._targets) >= MOST_TARGETS:
                 self._targets.clear()
@@ -147,7 +157,7 @@ MOST_TARGETS = 1024
 
 def lane_of(settings: ProviderSettings) -> Lane | None:
     """The lane of a provider that is left to the table; None for one that LiteLLM has to be asked about."""
-    vendor = VENDORS.get(vendor_name(settings))
+    _, vendor = named_vendor(settings)
     return vendor.lane if vendor else None
 
 

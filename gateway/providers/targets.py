@@ -68,8 +68,16 @@ def split(model: str) -> tuple[str, str]:
     return provider, name
 
 
-def vendor_name(settings: ProviderSettings) -> str:
-    return settings.litellm_provider or (settings.name if settings.name in VENDORS else "openai")
+def named_vendor(settings: ProviderSettings) -> tuple[str, Vendor | None]:
+    """The vendor's name in LiteLLM, and what the table knows of it. A server of any other name is taken to speak
+    OpenAI's wire in its oldest and most widely understood form."""
+    name = settings.litellm_provider or settings.name
+    if name in VENDORS:
+        return name, VENDORS[name]
+    return (name, None) if settings.litellm_provider else ("openai", ANY_SERVER)
+
+
+ANY_SERVER = Vendor(needs_key=False)
 
 
 def target_of(

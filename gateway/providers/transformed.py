@@ -47,7 +47,7 @@ class Transformed:
 class Request:
     """One request in the vendor's shape, and the objects of LiteLLM that read its answer."""
 
-    def __init__(self, litellm: Any, body: Json, target: Target) -> None:
+    def __init__(self, litellm: Any, body: Json, target: Target, *, live: bool) -> None:
         """Raises what LiteLLM raises, and ProviderRefused."""
         self.model, self.messages, self.target = target.model, body["messages"], target
         provider = litellm.types.utils.LlmProviders(target.litellm_provider)
@@ -62,7 +62,7 @@ class Request:
         )
         self.options: Json = self.config.map_openai_params(wanted, {}, target.model, False)
         self.json_mode = bool(self.options.pop("json_mode", False))
-        self._request(target)
+        self._request(target, live=live)
         arguments: Json = {"streaming_response": iter(()), "sync_stream": False, "json_mode": self.json_mode}
         # Anthropic's reader of events and the path of its address are not in its configuration object.
         if target.litellm_provider == "anthropic":
@@ -71,7 +71,7 @@ class Request:
             self.iterator = self.config.get_model_response_iterator(**arguments)
         self.new_response: Any = litellm.types.utils.ModelResponse
 
-    def _request(self, target: Target) -> None:
+    def _request(self, target: Target, *, live: bool) -> None:
         base, key = target.base_url or None, target.api_key or None
         if target.litellm_provider == "anthropic":
             base = (base or ANTHROPIC).removesuffix("/v1/messages").removesuffix("/v1") + "/v1/messages"
@@ -79,14 +79,14 @@ class Request:
         headers = self.config.validate_environment(
             headers=dict(target.provider.headers), messages=self.messages, api_key=key, api_base=base, **common
         )
-        self.url: str = self.config.get_complete_url(api_base=base, api_key=key, stream=True, **common)
-        if self.config.supports_stream_param_in_request_body:
+        self.url: str = self.config.get_complete_url(api_base=base, api_key=key, stream=live, **common)
+        if live and self.config.supports_stream_param_in_request_body:
             self.options["stream"] = True
         data = self.config.transform_request(messages=self.messages, headers=headers, **common)
         data.update(target.provider.extra)
         signed, body = self.config.sign_request(
             headers=headers, optional_params=self.options, request_data=data, api_base=self.url, api_key=key,
-            model=target.model, stream=True,
+            model=target.model, stream=live,
         )  # fmt: skip
         self.data: Json = data
         self.body: bytes = body if body is not None else orjson.dumps(data)
@@ -125,6 +125,7 @@ class TransformedAnswer:
         self._transport = transport
         self._litellm = litellm
         self._body = body
+        self._live = call.live
         self._target = target
         name = target.provider.name
         self._decoder = ChunkDecoder(name, target.id, call.items, stops=bool(call.options.get("stop")))
@@ -177,7 +178,7 @@ class TransformedAnswer:
 
     def _prepare(self, litellm: Any) -> Request:
         try:
-            return Request(litellm, self._body, self._target)
+            return Request(litellm, self._body, self._target, live=self._live)
         except ProviderError:
             raise
         except Exception as error:

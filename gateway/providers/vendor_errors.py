@@ -61,19 +61,21 @@ BY_CODE: dict[str, type[ProviderError]] = {
     "timeout_error": ProviderTimeout,
     "deadline_exceeded": ProviderTimeout,
     "modeltimeoutexception": ProviderTimeout,
-    "content_filter": ProviderRefused,
-    "content_policy_violation": ProviderRefused,
+    # A model that calls a tool wrongly may do better on a second attempt, although Groq answers 400.
     "tool_use_failed": ProviderError,
-    "server_error": ProviderError,
-    "api_error": ProviderError,
-    "internal_server_error": ProviderError,
+}
+"""Vendor code, type or status name in lower case. Read before the HTTP status: a 429 may mean an empty account."""
+
+VAGUE: dict[str, type[ProviderError]] = {
     "invalid_request_error": ProviderRefused,
     "not_found_error": ProviderRefused,
     "request_too_large": ProviderRefused,
     "invalid_argument": ProviderRefused,
     "validationexception": ProviderRefused,
+    "content_filter": ProviderRefused,
+    "content_policy_violation": ProviderRefused,
 }
-"""Vendor code, type or status name in lower case. Read before the HTTP status: a 429 may mean an empty account."""
+"""Codes that say no more than a status does: read only inside a stream, where there is none."""
 
 BY_STATUS: dict[int, type[ProviderError]] = {
     401: ProviderKeyRejected,
@@ -126,16 +128,15 @@ def from_body(
 
 
 def choose(status: int | None, codes: tuple[str, ...]) -> type[ProviderError]:
-    """A code that says more than "invalid" or "internal" wins over the status; the status over the rest."""
-    known = [BY_CODE[code.lower()] for code in codes if code.lower() in BY_CODE]
-    telling = [kind for kind in known if kind not in (ProviderRefused, ProviderError)]
-    if telling and (status is None or status not in (401, 402, 403)):
+    """A telling code wins over the status, unless that is about the account; the status over a vague code."""
+    telling = [BY_CODE[code.lower()] for code in codes if code.lower() in BY_CODE]
+    if telling and status not in (401, 402, 403):
         return telling[0]
     if status in BY_STATUS:
         return BY_STATUS[status]
     if status is not None:
         return ProviderRefused if 400 <= status < 500 else ProviderError
-    return known[0] if known else ProviderError
+    return next((VAGUE[code.lower()] for code in codes if code.lower() in VAGUE), ProviderError)
 
 
 def parsed(body: bytes) -> Any:

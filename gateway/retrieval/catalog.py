@@ -149,6 +149,10 @@ class Catalog:
             raise UnknownKnowledgeBase(f"There is no knowledge base {name!r}.")
         return Shelf(id=row[0], name=row[1], folder=row[2], synced_at=row[3], generation=row[4])
 
+    def names(self) -> tuple[str, ...]:
+        """The ids of all knowledge bases, in order."""
+        return tuple(name for (name,) in self._connection.execute("SELECT name FROM kb ORDER BY name"))
+
     def knowledge_bases(self) -> tuple[KnowledgeBase, ...]:
         """All of them by name."""
         rows = self._connection.execute(

@@ -5,7 +5,6 @@ The import of `mcp` alone costs 0.6 s of CPU, which would stand between a start 
 
 import asyncio
 import gc
-import importlib
 import logging
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Self
@@ -14,6 +13,7 @@ from gateway.agents.spec import AgentSpec
 from gateway.errors import NotFound
 from gateway.items import ToolCall, ToolResult
 from gateway.ports import Toolbox, ToolSpec
+from gateway.slow_import import import_slowly
 from gateway.tools.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -46,10 +46,8 @@ class DeferredToolbox:
     async def _own(self, loaded: "asyncio.Future[Any]") -> None:
         """Load, enter, wait for the end and leave: all in this one task, as MCP's task groups require."""
         try:
-            module, mounting = await asyncio.gather(
-                asyncio.to_thread(importlib.import_module, "gateway.tools.mcp"),
-                asyncio.to_thread(importlib.import_module, "gateway.tools.mounted"),
-            )
+            module = await import_slowly("gateway.tools.mcp")
+            mounting = await import_slowly("gateway.tools.mounted")
             async with module.MCPToolbox(self._servers) as toolbox:
                 await toolbox.imported()
                 async with mounting.MountedServers(toolbox.in_process, self._hosts) as mounted:

@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from mcp.server.mcpserver.exceptions import ToolError
 
@@ -18,6 +19,8 @@ _COMPARED_CHARACTERS = 200  # of each line
 _CLOSE = 0.6  # difflib's own default for a close match
 _DIFF_LINES = 20_000  # difflib's time grows with the square of the changed region; beyond this no diff is made
 _CONTEXT = 3
+
+_Opcode = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,21 +88,33 @@ def unified_diff(before: str, after: str, name: str, limit: int) -> str:
     same_end = 0
     while same_end < min(len(old), len(new)) - same and old[-1 - same_end] == new[-1 - same_end]:
         same_end += 1
-    start, tail = max(0, same - _CONTEXT), max(0, same_end - _CONTEXT)
-    old_part, new_part = old[start : len(old) - tail], new[start : len(new) - tail]
-    if len(old_part) + len(new_part) > _DIFF_LINES:
-        return f"(the changes spread over {len(new_part)} lines, too many for a diff)\n"
+    if len(old) + len(new) - 2 * (same + same_end) > _DIFF_LINES:
+        return f"(the changes spread over {len(new) - same - same_end} lines, too many for a diff)\n"
     body: list[str] = []
-    for group in difflib.SequenceMatcher(None, old_part, new_part, autojunk=False).get_grouped_opcodes(_CONTEXT):
-        body += _hunk(group, old_part, new_part, start)
+    for group in _Comparison(old, new, same, same_end).get_grouped_opcodes(_CONTEXT):
+        body += _hunk(group, old, new)
     diff = f"--- a/{name}\n+++ b/{name}\n" + "".join(body)
     return diff if len(diff) <= limit else diff[:limit] + "\n(the rest of the diff is left out)\n"
 
 
-def _hunk(group: Sequence[tuple[str, int, int, int, int]], old: list[str], new: list[str], start: int) -> list[str]:
-    old_range = _range(group[0][1] + start, group[-1][2] + start)
-    new_range = _range(group[0][3] + start, group[-1][4] + start)
-    lines = [f"@@ -{old_range} +{new_range} @@\n"]
+class _Comparison(difflib.SequenceMatcher[str]):
+    """Compares only what is between a common beginning and end, so that a large file costs no more than its changes."""
+
+    def __init__(self, old: list[str], new: list[str], same: int, same_end: int) -> None:
+        super().__init__(None, old[same : len(old) - same_end], new[same : len(new) - same_end], autojunk=False)
+        self._same = same
+        self._ends = len(old) - same_end, len(old), len(new) - same_end, len(new)
+
+    def get_opcodes(self) -> list[_Opcode]:
+        """The opcodes of the whole texts."""
+        start = self._same
+        inner = super().get_opcodes()
+        shifted: list[_Opcode] = [(tag, a + start, b + start, c + start, d + start) for tag, a, b, c, d in inner]
+        return [("equal", 0, start, 0, start), *shifted, ("equal", *self._ends)]
+
+
+def _hunk(group: Sequence[tuple[str, int, int, int, int]], old: list[str], new: list[str]) -> list[str]:
+    lines = [f"@@ -{_range(group[0][1], group[-1][2])} +{_range(group[0][3], group[-1][4])} @@\n"]
     for tag, old_from, old_to, new_from, new_to in group:
         if tag == "equal":
             lines += [" " + line for line in old[old_from:old_to]]

@@ -17,7 +17,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from mcp_tools.filesystem.regex_worker import receive, send
 
-_WORKER_MEMORY = 2**30  # bytes of address space; a pattern such as (a{1000}){1000} asks for memory, not time
+_WORKER_MEMORY = 512 * 2**20  # bytes of address space; many groups repeated over a long line ask for more
 
 
 class OutOfTime(Exception):

@@ -5,7 +5,6 @@ They turn arguments into calls of `roots`, `editing` and `writing`, and what com
 """
 
 import base64
-import binascii
 import errno
 import hashlib
 import os
@@ -71,7 +70,7 @@ class WritingTools:
         """
         try:
             data = content.encode() if encoding == "utf-8" else base64.b64decode(content, validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error, or characters that are not ASCII
             raise ToolError("content is not valid base64. Encode the bytes again, or set encoding to utf-8.") from None
         if len(data) > self._settings.max_write_bytes:
             raise ToolError(

@@ -28,6 +28,8 @@ class Reading:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended_at: dict[str, float] = {}
         self._failures: dict[str, str] = {}
+        # Knowledge bases that were read completely at some time, so that a search need not wait.
+        self._complete: set[str] = set()
         # One worker process at a time: they would only wait for one another.
         self._one_at_a_time = asyncio.Lock()
 
@@ -46,7 +48,7 @@ class Reading:
 
     async def names(self) -> list[str]:
         """The ids of all knowledge bases, configured or filled by others."""
-        return sorted({*self._settings.knowledge_bases, *(base.id for base in await self.bases.list())})
+        return sorted({*self._settings.knowledge_bases, *await self.bases.ids()})
 
     async def described(self) -> list[tuple[str, KnowledgeBase | None, State, str]]:
         """(id, what it holds, state, why it failed) of each; None if nothing of it was read yet."""
@@ -71,7 +73,10 @@ class Reading:
         task = self._tasks[id]
         if task.done() and time.monotonic() - self._ended_at[id] >= self._settings.refresh_seconds:
             task = self._look_again(id)
+        if id in self._complete:
+            return
         if any(base.id == id and base.synced_at is not None for base in await self.bases.list()):
+            self._complete.add(id)
             return
         # Not `await task`: a caller who gives up must not stop the reading.
         await asyncio.wait([task])

@@ -57,7 +57,12 @@ def _reading(ctx: Context[Reading, Any]) -> Reading:
 
 def add_reading_tools(server: MCPServer[Reading]) -> None:
     """`search`, `list_knowledge_bases` and `read_document`."""
+    _add_search(server)
+    _add_list(server)
+    _add_read(server)
 
+
+def _add_search(server: MCPServer[Reading]) -> None:
     @server.tool(title="Search the knowledge base", annotations=_READS)
     async def search(
         query: Annotated[
@@ -77,6 +82,8 @@ def add_reading_tools(server: MCPServer[Reading]) -> None:
         with _told():
             return passages_answer(await reading.search(await choose(reading, knowledge_base), query, limit))
 
+
+def _add_list(server: MCPServer[Reading]) -> None:
     @server.tool(title="List knowledge bases", annotations=_READS)
     async def list_knowledge_bases(ctx: Context[Reading, Any]) -> Annotated[CallToolResult, BasesAnswer]:
         """List the knowledge bases with how much they hold, and files that could not be read."""
@@ -99,6 +106,8 @@ def add_reading_tools(server: MCPServer[Reading]) -> None:
             )
         return bases_answer(bases)
 
+
+def _add_read(server: MCPServer[Reading]) -> None:
     @server.tool(title="Read a document", annotations=_READS)
     async def read_document(
         file: Annotated[str, Field(min_length=1, max_length=4096, description="The file as search names it.")],

@@ -37,6 +37,7 @@ TICKET: Mapping[str, Schema] = {
     "updated_at": {"type": "string", "description": "ISO 8601"},
     "comment_count": {"type": "integer"},
 }
+ALWAYS = ["id", "url", "title", "status"]
 CREATED: Schema = {"type": "boolean", "description": "False: an equal call had made it before; nothing new was made."}
 COMMENT: Schema = {
     "type": "object",
@@ -45,86 +46,93 @@ COMMENT: Schema = {
 }
 
 
+OPENED = {**TICKET, "created": CREATED}
+READ = {**TICKET, "comments": {"type": "array", "items": COMMENT}}
+QUERY: Schema = {"type": "string", "minLength": 1, "maxLength": 200, "description": "Words, all to be found."}
+READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
+
+
 def tools(preset: Preset, values: Mapping[str, list[str]], *, durable: bool) -> list[Tool]:
     """The tools in a stable order. `durable`: what was made is remembered even if this process ends."""
     makes = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=durable, open_world_hint=True)
-    reads = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
-    changes = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
     desk = _Desk(preset, values)
-    where = preset.title
-    return [
-        desk.tool(
-            "add_comment",
-            f"Add a comment to a ticket in {where}. Repeating the call does not add it twice.",
-            {"id": desk.id, "body": BODY, "idempotency_key": KEY},
-            ["id", "body"],
-            _object({"id": TEXT, "ticket_id": TEXT, "url": TEXT, "created": CREATED}),
-            makes,
-        ),
-        desk.tool(
-            "open_ticket",
-            f"Open a new ticket in {where}. Repeating the call does not open it twice.",
-            {**desk.fields("open_ticket"), "idempotency_key": KEY},
-            ["title"],
-            _object({**TICKET, "created": CREATED}, required=["id", "url", "title", "status", "created"]),
-            makes,
-        ),
-        desk.tool(
-            "read_ticket",
-            f"Read one ticket in {where}, with its comments (oldest first; of a long discussion not all).",
-            {"id": desk.id},
-            ["id"],
-            _object(
-                {**TICKET, "comments": {"type": "array", "items": COMMENT}},
-                required=["id", "url", "title", "status", "comments"],
-            ),
-            reads,
-        ),
-        desk.tool(
-            "search_tickets",
-            f"Search tickets in {where} by words and fields; all given conditions must hold. Without any: the newest.",
-            {
-                "query": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Words, all to be found."},
-                **desk.fields("search_tickets"),
-                "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 20},
-                "page": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1},
-            },
-            [],
-            _object(
-                {
-                    "tickets": {"type": "array", "items": _object(TICKET, required=["id", "url", "title", "status"])},
-                    "total": {"type": ["integer", "null"]},
-                    "page": {"type": "integer"},
-                    "has_more": {"type": "boolean"},
-                }
-            ),
-            reads,
-        ),
-        desk.tool(
-            "update_ticket",
-            f"Change a ticket in {where}. Only the fields you give are changed; give at least one.",
-            {"id": desk.id, **desk.fields("update_ticket")},
-            ["id"],
-            _object(TICKET, required=["id", "url", "title", "status"]),
-            changes,
-        ),
-    ]
+    return [desk.add_comment(makes), desk.open_ticket(makes), desk.read(), desk.search(), desk.update()]
 
 
 class _Desk:
-    """Schemas of one tracker's arguments."""
+    """The tools of one tracker."""
 
     def __init__(self, preset: Preset, values: Mapping[str, list[str]]) -> None:
         self._preset = preset
         self._values = values
-        self.id: Schema = {
+        self._where = preset.title
+        self._id: Schema = {
             "type": "string",
             "maxLength": 100,
             "pattern": f"^(?:{preset.id_pattern})$",
             "description": "The ticket's id, as search_tickets and open_ticket give it.",
         }
 
-    def fields(self, tool: ToolName) -> dict[str, Schema]:
+    def add_comment(self, makes: ToolAnnotations) -> Tool:
+        return Tool(
+            name="add_comment",
+            description=f"Add a comment to a ticket in {self._where}. Repeating the call does not add it twice.",
+            input_schema=_object({"id": self._id, "body": BODY, "idempotency_key": KEY}, ["id", "body"]),
+            output_schema=_object({"id": TEXT, "ticket_id": TEXT, "url": TEXT, "created": CREATED}),
+            annotations=makes,
+        )
+
+    def open_ticket(self, makes: ToolAnnotations) -> Tool:
+        return Tool(
+            name="open_ticket",
+            description=f"Open a new ticket in {self._where}. Repeating the call does not open it twice.",
+            input_schema=_object({**self._fields("open_ticket"), "idempotency_key": KEY}, ["title"]),
+            output_schema=_object(OPENED, [*ALWAYS, "created"]),
+            annotations=makes,
+        )
+
+    def read(self) -> Tool:
+        return Tool(
+            name="read_ticket",
+            description=f"Read one ticket in {self._where}, with its comments, oldest first (of very many, a part).",
+            input_schema=_object({"id": self._id}),
+            output_schema=_object(READ, [*ALWAYS, "comments"]),
+            annotations=READS,
+        )
+
+    def search(self) -> Tool:
+        conditions = {
+            "query": QUERY,
+            **self._fields("search_tickets"),
+            "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 20},
+            "page": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1},
+        }
+        found = {
+            "tickets": {"type": "array", "items": _object(TICKET, ALWAYS)},
+            "total": {"type": ["integer", "null"]},
+            "page": {"type": "integer"},
+            "has_more": {"type": "boolean"},
+        }
+        return Tool(
+            name="search_tickets",
+            description=f"Search tickets in {self._where} by words and fields; all given conditions must hold.",
+            input_schema=_object(conditions, []),
+            output_schema=_object(found),
+            annotations=READS,
+        )
+
+    def update(self) -> Tool:
+        changes = _object({"id": self._id, **self._fields("update_ticket")}, ["id"])
+        return Tool(
+            name="update_ticket",
+            description=f"Change a ticket in {self._where}. Only the fields you give are changed; give at least one.",
+            input_schema={**changes, "minProperties": 2},
+            output_schema=_object(TICKET, ALWAYS),
+            annotations=CHANGES,
+        )
+
+    def _fields(self, tool: ToolName) -> dict[str, Schema]:
         shapes: dict[FieldName, Schema] = {
             "title": TITLE,
             "body": {**BODY, "description": "The ticket's text."},
@@ -134,22 +142,6 @@ class _Desk:
             "assignee": {**self._choice("assignee"), "description": "Login name."},
         }
         return {name: shape for name, shape in shapes.items() if self._preset.takes(tool, name)}
-
-    def tool(
-        self,
-        name: ToolName,
-        description: str,
-        properties: dict[str, Schema],
-        required: list[str],
-        output: Schema,
-        annotations: ToolAnnotations,
-    ) -> Tool:
-        schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-        if name == "update_ticket":
-            schema["minProperties"] = 2
-        return Tool(
-            name=name, description=description, input_schema=schema, output_schema=output, annotations=annotations
-        )
 
     def _choice(self, name: FieldName) -> Schema:
         offered = self._preset.fields.get(name)

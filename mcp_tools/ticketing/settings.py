@@ -62,7 +62,7 @@ class Settings(BaseModel):
 
     def secrets(self) -> list[str]:
         """What must never be seen in a message."""
-        return [secret.get_secret_value() for secret in (self.password, self.token) if secret is not None]
+        return [secret.get_secret_value() for secret in (self.password, self.token) if secret]
 
 
 def check_url(name: str, url: str) -> None:

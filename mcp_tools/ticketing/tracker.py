@@ -250,13 +250,13 @@ class Tracker:
     def _credentials(self) -> dict[str, str]:
         auth, settings = self.preset.auth, self._settings
         if auth.scheme == "basic":
-            if not settings.user or settings.password is None:
+            if not settings.user or not settings.password:
                 raise SettingsError(f"ticketing settings: preset {self.preset.name} needs user and password")
             pair = f"{settings.user}:{settings.password.get_secret_value()}".encode()
             encoded = base64.b64encode(pair).decode()
             self._secrets.append(encoded)
             return {auth.header: f"Basic {encoded}"}
-        if settings.token is None or not settings.token.get_secret_value():
+        if not settings.token:
             raise SettingsError(f"ticketing settings: preset {self.preset.name} needs a token")
         prefix = "Bearer " if auth.scheme == "bearer" else auth.prefix
         return {auth.header: prefix + settings.token.get_secret_value()}

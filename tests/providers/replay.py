@@ -56,6 +56,7 @@ class Upstream:
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
         self.requests: list[Request] = []
+        self.asked = asyncio.Event()
         self.connections = 0
         self.url = ""
 
@@ -80,6 +81,7 @@ class Upstream:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while (request := await read_request(reader)) is not None:
                     self.requests.append(request)
+                    self.asked.set()
                     answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
                     if not await self._answer(answer, request, reader, writer):
                         break
@@ -166,7 +168,11 @@ def model_in(path: str) -> str:
 
 
 def vendor_of(host: str, path: str) -> str:
-    for part, vendor in (("bedrock-runtime", "bedrock"), ("generativelanguage", "gemini"), ("/v1/messages", "anthropic")):
+    for part, vendor in (
+        ("bedrock-runtime", "bedrock"),
+        ("generativelanguage", "gemini"),
+        ("/v1/messages", "anthropic"),
+    ):
         if part in host + path:
             return vendor
     return next((name for name in ("groq", "mistral", "deepseek", "ollama") if name in host), "openai")

@@ -18,15 +18,22 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 # Ingests and prints a line for each finished file, as another program on the same folder would.
 INGEST = """
-import asyncio, sys
+import asyncio, resource, sys
 from pathlib import Path
+from gateway.retrieval.errors import IndexUnavailable
 from gateway.retrieval.knowledge_bases import KnowledgeBases
+
+if len(sys.argv) > 4:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), int(sys.argv[4])))
 
 async def main():
     async with KnowledgeBases(Path(sys.argv[1])) as bases:
         await bases.ingest(sys.argv[2], Path(sys.argv[3]), lambda step: print(step.phase, step.files_done, flush=True))
 
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except IndexUnavailable as error:
+    print("refused", error)
 """
 FILES = 40
 
@@ -103,6 +110,19 @@ async def test_worker_ends_when_the_program_that_started_it_is_killed(tmp_path, 
         with anyio.fail_after(60):
             report = await bases.ingest("kb", many)
     assert report.added >= 1 and report.added + report.unchanged == FILES
+    assert assert_whole(data) == FILES
+
+
+async def test_disk_that_takes_no_more_ends_the_ingest_between_two_files(tmp_path, many):
+    data = tmp_path / "data"
+    # The limit on file size is inherited by the worker; the index outgrows it after a few files.
+    async with other_program(data, "kb", many, 200_000) as process:
+        lines = (await process.communicate())[0].decode().splitlines()
+    assert lines[-1].startswith("refused The ")
+    async with KnowledgeBases(data) as bases:
+        kept = assert_whole(data)
+        assert 0 < kept < FILES
+        assert (await bases.ingest("kb", many)).unchanged == kept
     assert assert_whole(data) == FILES
 
 

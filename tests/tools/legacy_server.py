@@ -11,7 +11,7 @@ def send(message: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    tools = [{"name": "grow", "inputSchema": {"type": "object"}}]
+    tools = [{"name": name, "inputSchema": {"type": "object"}} for name in ("end", "grow")]
     for line in sys.stdin:
         request = json.loads(line)
         answer = {"id": request.get("id")}
@@ -22,6 +22,9 @@ def main() -> None:
                 send({**answer, "result": result})
             case "tools/list":
                 send({**answer, "result": {"tools": tools}})
+            case "tools/call" if request["params"]["name"] == "end":
+                send({**answer, "result": {"content": []}})
+                return
             case "tools/call":
                 tools.append({"name": "grown", "inputSchema": {"type": "object"}})
                 send({"method": "notifications/tools/list_changed"})

@@ -1,6 +1,8 @@
 """A tool server that fails harms neither the run nor the other servers."""
 
+import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -8,10 +10,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conftest import IN_PROCESS, SERVER, HttpServer, OpenBench, until
 
 from gateway.items import ToolResult
 from gateway.tools.settings import ServerSettings
+from tests.tools.conftest import IN_PROCESS, SERVER, HttpServer, OpenBench, until
 
 pytestmark = pytest.mark.anyio
 
@@ -162,6 +164,32 @@ async def test_an_unreachable_url_is_down_and_the_others_work(bench: OpenBench) 
         async with bench({"nowhere": nowhere, "good": IN_PROCESS}, "nowhere.*", "good.echo") as b:
             await until(lambda: b.state("nowhere") == "down")
             assert "ConnectError" in b.error("nowhere")
+            assert await b.offered() == ["good__echo"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ("401 Unauthorized\r\ncontent-length: 0", "HTTP 401 Unauthorized"),
+        ("503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}", "HTTP 503"),
+        ("200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>", "text/html"),
+        ("200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{", "could not be read|parse"),
+        ("no HTTP at all", "RemoteProtocolError"),
+    ],
+)
+async def test_what_an_http_server_answers_instead_of_mcp_is_told(bench: OpenBench, answer: str, error: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {answer}".encode() + (b"" if "\r\n\r\n" in answer else b"\r\n\r\n"))
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        other = ServerSettings(url=f"http://127.0.0.1:{port}/mcp")
+        async with bench({"other": other, "good": IN_PROCESS}, "other.*", "good.echo") as b:
+            await until(lambda: b.state("other") == "down")
+            assert re.search(error, b.error("other"))
             assert await b.offered() == ["good__echo"]
 
 

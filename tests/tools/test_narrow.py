@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,12 +52,55 @@ def accepts(schema: dict[str, Any], value: object) -> bool:
     return not list(compiled(schema).iter_errors(value))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(SCHEMAS, SCHEMAS, VALUES)
 def test_it_accepts_what_both_accept_and_nothing_else(
     schema: dict[str, Any], overlay: dict[str, Any], value: object
 ) -> None:
     assert accepts(narrow(schema, overlay), value) == (accepts(schema, value) and accepts(overlay, value))
+
+
+LEAVES = st.sampled_from([True, False, {"type": "integer"}, {"type": "string"}, {"maximum": 1}, {"enum": ["x", "y"]}])
+OBJECTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "properties": st.dictionaries(NAMES, LEAVES, max_size=2),
+        "additionalProperties": LEAVES,
+        "patternProperties": st.dictionaries(st.sampled_from(["^a", "b|c"]), LEAVES, min_size=1, max_size=1),
+        "unevaluatedProperties": LEAVES,
+        "anyOf": st.lists(
+            st.fixed_dictionaries({"properties": st.dictionaries(NAMES, LEAVES, min_size=1)}), min_size=1
+        ),
+        "required": st.lists(NAMES, unique=True, max_size=1),
+    },
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(OBJECTS, OBJECTS, st.dictionaries(NAMES, st.sampled_from([1, 2, "x", "z"]), max_size=3))
+def test_properties_that_only_one_of_them_knows_are_neither_let_in_nor_shut_out_wrongly(
+    schema: dict[str, Any], overlay: dict[str, Any], value: object
+) -> None:
+    assert accepts(narrow(schema, overlay), value) == (accepts(schema, value) and accepts(overlay, value))
+
+
+@pytest.mark.parametrize(
+    ("schema", "overlay", "refused"),
+    [
+        ({"properties": {"a": {}}}, {"additionalProperties": False}, {"a": 1}),
+        ({"properties": {"a": {}}, "additionalProperties": False}, {"properties": {"b": {}}}, {"b": 1}),
+        ({"additionalProperties": {"type": "string"}}, {"properties": {"b": {}}}, {"b": 1}),
+        ({"unevaluatedProperties": False}, {"properties": {"b": {}}}, {"b": 1}),
+        ({"enum": [True]}, {"enum": [1]}, True),
+        (
+            {"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "#/definitions/x", "definitions": {"x": {}}},
+            {"maxLength": 1},
+            "ab",
+        ),
+    ],
+)
+def test_a_narrowing_is_never_lost(schema: dict[str, Any], overlay: dict[str, Any], refused: object) -> None:
+    assert not accepts(narrow(schema, overlay), refused)
 
 
 def test_common_narrowings_stay_plain_schemas() -> None:

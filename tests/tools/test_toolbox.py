@@ -6,7 +6,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-from conftest import IN_PROCESS, STDIO, OpenBench, agent, until
 from mcp.server import MCPServer
 from sample_server import LONG_NAME
 
@@ -17,6 +16,7 @@ from gateway.ports import ToolSpec
 from gateway.tools.mcp import MCPToolbox
 from gateway.tools.naming import PROVIDER_NAME
 from gateway.tools.settings import ServerSettings
+from tests.tools.conftest import IN_PROCESS, STDIO, OpenBench, agent, until
 
 pytestmark = pytest.mark.anyio
 
@@ -159,10 +159,23 @@ async def test_the_object_of_a_module_is_shared_once_it_is_imported() -> None:
         assert isinstance(toolbox.in_process["a"], MCPServer)
 
 
-async def test_a_server_of_the_older_protocol_works_and_may_add_tools(bench: OpenBench) -> None:
+async def test_a_server_of_the_older_protocol_may_add_tools_and_its_end_is_noticed(bench: OpenBench) -> None:
     legacy = ServerSettings(command=(sys.executable, str(Path(__file__).parent / "legacy_server.py")))
     async with bench({"old": legacy}, "old.*") as b:
-        assert await b.offered() == ["old__grow"]
+        assert await b.offered() == ["old__end", "old__grow"]
         assert (await b.call("old__grow")).text == "grown"
+        await until(lambda: b.tools("old") == 3)
+        assert await b.offered() == ["old__end", "old__grow", "old__grown"]
+        assert not (await b.call("old__end")).is_error
         await until(lambda: b.tools("old") == 2)
-        assert await b.offered() == ["old__grow", "old__grown"]
+        assert await b.offered() == ["old__end", "old__grow"]
+
+
+@pytest.mark.parametrize(("module", "tool"), [("sample_server", "echo"), ("odd_server", "good")])
+async def test_a_module_can_be_served_over_stdio_too(bench: OpenBench, module: str, tool: str) -> None:
+    here = Path(__file__).parent
+    paths = [str(here), str(here.parents[1])]
+    code = f"import sys; sys.path[:0] = {paths}; import {module}; from gateway.tools.stdio import serve; "
+    served = ServerSettings(command=(sys.executable, "-c", code + f"serve({module}.create_server({{}}))"))
+    async with bench({"s": served}, f"s.{tool}") as b:
+        assert list(b.specs) == [f"s__{tool}"]

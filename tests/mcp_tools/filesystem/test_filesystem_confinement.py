@@ -1,10 +1,10 @@
 """No path, link, race or error message of the filesystem server leads out of its roots."""
 
 import os
-import shutil
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,34 +26,40 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
-@contextmanager
-def swapping(directory: Path, evil: Path) -> Iterator[None]:
-    """While it lasts, `directory` is now itself and now a link to `evil`, as fast as can be.
-
-    In between it is not there: a directory that is made in its place meanwhile is thrown away.
-    """
-    aside = directory.with_name("aside")
-    stop = threading.Event()
-
-    def swap() -> None:
-        while not stop.is_set():
-            os.rename(directory, aside)
-            with suppress(OSError):
-                os.symlink(os.path.relpath(evil, directory.parent), directory)
-                os.unlink(directory)
-            while aside.exists():
-                try:
-                    os.rename(aside, directory)
-                except OSError:
-                    shutil.rmtree(directory, ignore_errors=True)
-
-    thread = threading.Thread(target=swap)
-    thread.start()
+SWAP = """
+import os, shutil, sys
+directory, target = sys.argv[1:]
+aside = directory + ".aside"
+print("ready", flush=True)
+while os.getppid() != 1:
+    os.rename(directory, aside)
     try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+        os.symlink(target, directory)
+        os.unlink(directory)
+    except OSError:
+        pass
+    while os.path.exists(aside):
+        try:
+            os.rename(aside, directory)
+        except OSError:  # something was made in its place
+            shutil.rmtree(directory, ignore_errors=True)
+"""
+
+
+@contextmanager
+def swapping(directory: Path, target: str) -> Iterator[None]:
+    """While it lasts, `directory` is now itself, now a link to `target` and now missing, as fast as can be.
+
+    Done by a process of its own, which no lock of this one's interpreter keeps out of any moment.
+    """
+    command = [sys.executable, "-c", SWAP, str(directory), target]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
@@ -92,8 +98,9 @@ async def test_a_link_that_leads_out_is_not_followed(files: FileTools, folder: P
     (folder / "link").symlink_to(target.format(outside=secret.parent))
     refusal = await files.refusal("read_text_file", path="link")
     assert "outside the allowed roots" in refusal and str(secret.parent) not in refusal
-    await files.refusal("write_file", path="link", content="x")
-    await files.refusal("edit_file", path="link", edits=[{"old_text": "SECRET", "new_text": "x"}])
+    assert "outside the allowed roots" in await files.refusal("write_file", path="link", content="x")
+    edits = [{"old_text": "SECRET", "new_text": "x"}]
+    assert "outside the allowed roots" in await files.refusal("edit_file", path="link", edits=edits)
     info = await files.data("get_file_info", path="link")
     assert (info["type"], info["links_to"]) == ("symlink", "outside")
     assert content(secret) == "SECRET"
@@ -189,14 +196,14 @@ async def test_a_root_that_became_a_link_is_not_entered(tmp_path: Path, beneath:
     (tmp_path / "above" / "root").mkdir(parents=True)
     async with file_tools(tmp_path / "above" / "root", beneath=beneath) as files:
         (tmp_path / "above" / "root").rmdir()
-        (tmp_path / "above" / "root").symlink_to(secret.parent)
+        (tmp_path / "above" / "root").symlink_to("../outside")
         assert "missing" in await files.refusal("read_text_file", path="s")
         (tmp_path / "above" / "root").unlink()
         (tmp_path / "above" / "root").mkdir()
         assert (await files.data("list_directory"))["entries"] == []
         os.rename(tmp_path / "above", tmp_path / "elsewhere")
         secret.parent.joinpath("root").mkdir()
-        (tmp_path / "above").symlink_to(secret.parent)
+        (tmp_path / "above").symlink_to("outside")
         assert "missing" in await files.refusal("list_directory")
 
 
@@ -213,7 +220,7 @@ async def test_a_directory_that_is_swapped_for_a_link_never_leads_a_read_out(
 ) -> None:
     (folder / "d").mkdir()
     (folder / "d" / "s").write_text("inside")
-    with swapping(folder / "d", secret.parent):
+    with swapping(folder / "d", "../outside"):
         for _ in range(ROUNDS):
             read = await files.client.call_tool("read_text_file", {"path": "d/s"})
             assert "SECRET" not in text_of(read)
@@ -225,7 +232,7 @@ async def test_a_directory_that_is_swapped_for_a_link_never_leads_a_write_out(
     files: FileTools, folder: Path, secret: Path
 ) -> None:
     (folder / "d").mkdir()
-    with swapping(folder / "d", secret.parent):
+    with swapping(folder / "d", "../outside"):
         for number in range(ROUNDS // 3):
             await files.client.call_tool("write_file", {"path": "d/s", "content": "mine"})
             await files.client.call_tool("create_directory", {"path": f"d/sub{number}/deep"})

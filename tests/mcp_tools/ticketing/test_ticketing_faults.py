@@ -66,7 +66,8 @@ async def test_a_process_killed_between_request_and_answer_leaves_one_ticket(
         )
 
         async def kill_when_begun() -> None:
-            await held.wait()
+            with anyio.fail_after(30):
+                await held.wait()
             os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
         async with Client(parameters) as client, anyio.create_task_group() as tasks:
@@ -91,7 +92,8 @@ async def test_a_cancelled_call_that_is_made_again_leaves_one_ticket(
     async with wire_to(roundup_tracker.url, Rule(CREATE, hold=held)) as wire:
         async with desk(through(settings, wire.url)) as tickets:
             call = asyncio.create_task(tickets.call("open_ticket", title=title))
-            await held.wait()
+            with anyio.fail_after(30):
+                await held.wait()
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call

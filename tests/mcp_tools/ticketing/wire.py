@@ -5,6 +5,7 @@ It takes one request per connection, asks its rules in order what to do with it,
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -89,7 +90,9 @@ class Wire:
         target = urlsplit(self.target)
         reader, writer = await asyncio.open_connection(target.hostname, target.port)
         try:
-            writer.write(head + body)
+            # As a reverse proxy does: Roundup refuses requests for another host than its own.
+            own = re.sub(rb"(?im)^host: .*?\r$", f"Host: {target.netloc}\r".encode(), head)
+            writer.write(own + body)
             await writer.drain()
             return await reader.read()  # Roundup's server closes after each answer
         finally:

@@ -1,0 +1,181 @@
+"""The contract of every lane, over recorded traffic of real vendors: whole, in single bytes, cut off, and early ended.
+
+The recordings are not part of the project: `HOMEPORT_RECORDINGS` says where they are, else `../shared/recordings`.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import ProviderError
+from gateway.events import ArgumentsDelta, ItemDone, ItemStarted, ReasoningDelta, RefusalDelta, StepDone, TextDelta
+from gateway.items import Message, Reasoning, ToolCall
+from gateway.providers.settings import Limits
+from tests.providers.conftest import Asked, ask
+from tests.providers.replay import Recording, Upstream, recordings
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(os.environ.get("HOMEPORT_RECORDINGS", Path(__file__).parents[3] / "shared" / "recordings"))
+
+if not ROOT.is_dir():
+    pytest.skip(f"there are no recordings at {ROOT}", allow_module_level=True)
+
+RECORDINGS = {recording.name: recording for recording in recordings(ROOT)}
+
+BASES = {"mistral": "/v1", "groq": "/openai/v1", "ollama": "/v1", "openai": "/v1", "gemini": "/v1beta"}
+AWS = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "aws_region_name": "us-east-1"}
+
+LANES = {
+    "openai": ("openai",),
+    "mistral": ("openai", "transformed"),
+    "groq": ("openai", "transformed"),
+    "deepseek": ("openai", "transformed"),
+    "ollama": ("openai",),
+    "anthropic": ("transformed",),
+    "gemini": ("litellm",),
+    "bedrock": ("litellm",),
+}
+"""The lanes that read a vendor's whole answers as well as its streams. LiteLLM, asked for a stream, cannot."""
+
+STREAMED = {"openai": "transformed litellm", "mistral": "litellm", "groq": "litellm", "deepseek": "litellm",
+            "anthropic": "litellm"}  # fmt: skip
+"""More lanes for streams only."""
+
+
+def is_stream(recording: Recording) -> bool:
+    return "json" not in recording.answer.content_type
+
+
+def readable(recording: Recording) -> bool:
+    """Whether the recording is an answer: not a refusal, not the other API that Google has at the same address."""
+    body = recording.answer.body
+    whole_bedrock = recording.vendor == "bedrock" and not is_stream(recording)
+    return recording.answer.status == 200 and b'"interaction' not in body and body != b"" and not whole_bedrock
+
+
+def answered(name: str, lane: str) -> bool:
+    """Nothing but calls of the vendor's own tools is an answer, except for LiteLLM, where it may be a lost one."""
+    recording = RECORDINGS[name]
+    only_own_tools = b"server_tool_use" in recording.answer.body and b"text_delta" not in recording.answer.body
+    return readable(recording) and not (lane == "litellm" and only_own_tools)
+
+
+def legs() -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, recording in RECORDINGS.items():
+        lanes = [
+            *LANES[recording.vendor],
+            *(STREAMED.get(recording.vendor, "").split() if is_stream(recording) else ()),
+        ]
+        found.extend((name, lane) for lane in lanes)
+    return found
+
+
+def named(chosen: list[tuple[str, str]]):
+    return pytest.mark.parametrize(("name", "lane"), chosen, ids=[f"{lane}-{name}" for name, lane in chosen])
+
+
+ALL = legs()
+ANSWERS = [leg for leg in ALL if answered(*leg)]
+STREAMS = [leg for leg in ANSWERS if is_stream(RECORDINGS[leg[0]])]
+
+
+async def play(asking, upstream, recording: Recording, lane: str, said: list | None = None) -> Asked:
+    settings = {
+        "name": recording.vendor,
+        "litellm_provider": recording.vendor,
+        "lane": lane,
+        "extra": AWS if recording.vendor == "bedrock" else {},
+    }
+    async with asking(upstream.url + BASES.get(recording.vendor, ""), limits=Limits(retries=0), **settings) as router:
+        try:
+            return await router(ask(model=f"{recording.vendor}/{recording.model or 'm'}"))
+        finally:
+            if said is not None:
+                said.extend(router.said)
+
+
+def check(asked: Asked) -> None:
+    """Every item started, its deltas equal to it, done once; ids new and short; one StepDone, last."""
+    started: dict[str, str] = {}
+    done: list[str] = []
+    call_ids: list[str] = []
+    for event in asked.events[:-1]:
+        match event:
+            case ItemStarted():
+                started[event.item.id] = ""
+            case TextDelta() | ReasoningDelta() | ArgumentsDelta() | RefusalDelta():
+                assert event.item_id not in done
+                started[event.item_id] += event.text
+            case ItemDone(item=item):
+                done.append(item.id)
+                match item:
+                    case Message():
+                        words = "".join(part.text for part in item.content)
+                    case Reasoning():
+                        words = item.text
+                    case ToolCall():
+                        words = item.arguments
+                        call_ids.append(item.call_id)
+                        assert item.name
+                        assert not item.call_id.startswith("srvtoolu_")
+                assert started[item.id] == words
+            case other:
+                pytest.fail(f"{other} is not the last event")
+    assert set(done) == set(started)
+    assert len(set(call_ids)) == len(call_ids)
+    assert all(0 < len(id) <= 64 for id in call_ids)
+    assert asked.step.finish != "tool_calls" or call_ids
+
+
+@named(ANSWERS)
+async def test_a_recorded_answer_is_read_by_the_contract(asking, name, lane):
+    recording = RECORDINGS[name]
+    async with Upstream(recording.answer) as upstream:
+        asked = await play(asking, upstream, recording, lane)
+    check(asked)
+    assert (
+        asked.step.usage is not None
+        or b"usage" not in recording.answer.body
+        or b'"usage":null' in recording.answer.body
+    )
+
+
+@named(STREAMS)
+async def test_a_recorded_stream_means_the_same_in_small_pieces(asking, name, lane):
+    recording = RECORDINGS[name]
+    found = []
+    for piece in (65536, 1 if len(recording.answer.body) < 8000 else 97):
+        async with Upstream(replace(recording.answer, piece=piece)) as upstream:
+            asked = await play(asking, upstream, recording, lane)
+        check(asked)
+        found.append(([shape(item) for item in asked.items], asked.step))
+    assert found[0] == found[1]
+
+
+def shape(item) -> tuple[str, ...]:
+    """What of an item does not change from one reading to the next."""
+    return (item.kind, item.name, item.arguments) if isinstance(item, ToolCall) else (item.kind, item.text)
+
+
+@named(STREAMS)
+@pytest.mark.parametrize("fault", ["cut", "end"])
+async def test_a_recorded_stream_that_breaks_off_is_never_done(asking, name, lane, fault):
+    recording = RECORDINGS[name]
+    half = len(recording.answer.body) // 2
+    said: list = []
+    async with Upstream(replace(recording.answer, **{fault: half})) as upstream:
+        with pytest.raises(ProviderError):
+            await play(asking, upstream, recording, lane, said)
+    assert not any(isinstance(event, StepDone) for event in said)
+
+
+@named([leg for leg in ALL if leg not in ANSWERS])
+async def test_a_recording_that_is_no_answer_is_an_error(asking, name, lane):
+    recording = RECORDINGS[name]
+    async with Upstream(recording.answer) as upstream:
+        with pytest.raises(ProviderError):
+            await play(asking, upstream, recording, lane)

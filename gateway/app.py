@@ -43,7 +43,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     Nothing that takes long happens before the socket is open: MCP and LiteLLM are imported in the background,
     tool servers connect there, and the first request that needs one waits for it.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
+    (settings.data / "files").mkdir(parents=True, exist_ok=True)
     store = STORES[settings.store_url.partition(":")[0]](settings.store_url)
     keys = KeyRing(settings.keys_path)
     folder = AgentFolder(settings.agents, settings.environment)

@@ -49,6 +49,7 @@ def start_tracker(stack: ExitStack, home: Path) -> dict[str, str]:
 
 def start_gateway(stack: ExitStack, data: Path, tracker: dict[str, str]) -> tuple[OpenAI, str]:
     environment = {
+        "HOMEPORT_LOG_LEVEL": "warning",
         **os.environ,
         "TICKETING_URL": tracker["rest_url"],
         "TICKETING_USER": tracker["user"],

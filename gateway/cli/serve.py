@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.panel import Panel
 
-from gateway.agents.folder import AgentFolder
+from gateway.agents.load import load_agents
 from gateway.app import build_app
 from gateway.cli.keys import local_key
 from gateway.http_server import server
@@ -52,13 +52,13 @@ def welcome(settings: Settings, key: str, port: int) -> None:
     """The address, a key, and two lines to copy."""
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     base = f"http://{host}:{port}/v1"
-    folder = AgentFolder(settings.agents, settings.environment)
-    names = sorted(folder.agents)
+    agents = load_agents(settings.agents, settings.environment)
+    names = sorted(agents.specs)
     model = names[0] if "support-copilot" not in names and names else "support-copilot"
     console.print(
         Panel.fit(f"[bold]Homeport[/] is at [bold cyan]{base}[/]\nkey     {key}\nagents  {', '.join(names) or 'none'}")
     )
-    for error in folder.errors.values():
+    for error in agents.errors.values():
         console.print(f"[yellow]warning:[/] {error}", soft_wrap=True)
     body = f'{{"model": "{model}", "input": "What is Homeport?"}}'
     console.print("\n[bold]curl[/]")

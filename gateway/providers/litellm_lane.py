@@ -69,6 +69,7 @@ class LiteLLMAnswer:
     ) -> None:
         self._litellm = litellm
         self._body = body
+        self._live = call.live
         self._target = target
         self._secrets = (*target.secrets, *credentials.values())
         self._given = frozenset(credentials) | frozenset(target.provider.extra)
@@ -109,8 +110,7 @@ class LiteLLMAnswer:
         if self._stream is None:
             answer = await self._ask()
             if not hasattr(answer, "__aiter__"):
-                self._decoder.feed(as_chunk(answer), out)
-                self._end(out)
+                self._whole(answer, out)
                 return
             # As an argument (`stream_options`) LiteLLM refuses it for vendors that need no asking.
             answer.stream_options, answer.send_stream_usage = {"include_usage": True}, True
@@ -133,6 +133,12 @@ class LiteLLMAnswer:
             # LiteLLM says how it ended only at the end, and then invents what is missing. This is what was there.
             self._vouched = bool(stream.received_finish_reason or before)
         self._decoder.feed(chunk, out)
+
+    def _whole(self, answer: Any, out: list[ModelEvent]) -> None:
+        self._decoder.feed(as_chunk(answer), out)
+        if self._target.litellm_provider in GOOGLE:
+            self._decoder.finish = native_finish(answer)
+        self._end(out)
 
     def _end(self, out: list[ModelEvent]) -> None:
         self._ended = True
@@ -157,13 +163,19 @@ class LiteLLMAnswer:
             **{
                 **request,
                 "model": model,
-                "stream": target.litellm_provider not in NO_STREAM,
+                "stream": self._live and target.litellm_provider not in NO_STREAM,
                 "timeout": OWN_LIMIT,
                 "max_retries": 0,
                 "num_retries": 0,
                 "_skip_mcp_handler": True,
             }
         )
+
+
+def native_finish(answer: Any) -> str | None:
+    """Google's own reason, which LiteLLM keeps beside what it made of it, in a whole answer."""
+    kept: Any = [getattr(choice, "provider_specific_fields", None) for choice in answer.choices[:1]]
+    return kept[0].get("native_finish_reason") if kept and kept[0] else None
 
 
 class GoogleFinish:

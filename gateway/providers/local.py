@@ -56,6 +56,8 @@ class LocalFirst:
         router = self._router
         try:
             router = await self._reach(await self._local.ready())
+            # A small model is wrong often enough without chance; who wants chance asks for it.
+            call = replace(call, options={"temperature": 0.0, **call.options})
         except ProviderError:
             others = [model for model in call.models if not model.startswith(PREFIX)]
             if not others:

@@ -17,7 +17,7 @@ from gateway.providers.chat_chunks import ChunkDecoder
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Answer, Target
 from gateway.providers.transport import Endpoint, Reply, Transport
-from gateway.providers.vendor_errors import from_response, parsed
+from gateway.providers.vendor_errors import from_response
 
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of an answer that is not a stream."""
@@ -105,9 +105,14 @@ class WireAnswer:
         return out
 
     async def close(self) -> None:
-        self._ended = True
-        if self._reply is not None:
-            self._reply.close()
+        reply, self._reply = self._reply, None
+        if reply is None:
+            return
+        if self._ended:
+            reply.release()
+        else:
+            self._ended = True
+            reply.close()
 
     async def _open(self) -> Reply:
         self._reply = reply = await self._endpoint.post(self._body)
@@ -139,7 +144,7 @@ class WireAnswer:
     def _whole(self, body: bytes) -> list[ModelEvent]:
         """A server that does not stream: its answer counts if it is complete. A stream may also be mislabelled."""
         out: list[ModelEvent] = []
-        if body.lstrip().startswith((b"data:", b":", b"event:")):
+        if not body.startswith(b"{") and body.lstrip().startswith((b"data:", b":", b"event:")):
             sse = SseParser()
             for data in [*sse.feed(body), *sse.close()]:
                 if not self._ended:
@@ -147,8 +152,6 @@ class WireAnswer:
             if not self._ended:
                 self._end(out)
             return out
-        if not isinstance(parsed(body), dict):
-            raise self._garbled()
         self._event(body, out)
         self._end(out)
         return out

@@ -18,6 +18,7 @@ from gateway.errors import (
 )
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
+from gateway.providers.http_client import PooledTransport
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.litellm_lane import LiteLLMLane
 from gateway.providers.lookup import lookup
@@ -28,7 +29,7 @@ from gateway.providers.scripted import ScriptedLane
 from gateway.providers.settings import Lane, Limits, ProviderSettings
 from gateway.providers.targets import Answer, LaneClient, Target, named_vendor, split, target_of
 from gateway.providers.transformed import Transformed
-from gateway.providers.transport import AiohttpTransport
+from gateway.providers.transport import AiohttpTransport, Transport
 from gateway.providers.vendors import VENDORS
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ class ProviderRouter:
         self._limits = limits
         self._keys = keys
         self._targets: dict[str, Target] = {}
-        self._transport = AiohttpTransport(proxies=any(keys.get(name) for name in PROXIES))
+        behind_proxy = any(keys.get(name) for name in PROXIES)
+        self._transport: Transport = AiohttpTransport(proxies=True) if behind_proxy else PooledTransport()
         self._litellm = LiteLLM()
         self._lanes: dict[Lane, LaneClient] = {
             "openai": OpenAIWire(self._transport),

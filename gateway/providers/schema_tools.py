@@ -51,7 +51,7 @@ class SchemaTools:
         self._lane = lane
 
     def begin(self, call: ModelCall, target: Target) -> Answer:
-        tools = offered(call)
+        tools = [replace(tool, schema=essential(tool.schema)) for tool in offered(call)]
         form = cast(Mapping[str, Any] | None, call.options.get("response_format"))
         answer_schema = form.get("schema") if form and form["type"] == "json_schema" else None
         choice = call.options.get("tool_choice")
@@ -119,12 +119,46 @@ def redirected(schema: Any, owner: str) -> Any:
 
 def instructed(items: list[Item], tools: Sequence[ToolSpec], *, may_answer: bool) -> list[Item]:
     """The items with the instruction at the end of the system message."""
-    lines = [f"- {tool.name}: {tool.description}\n  arguments: {json.dumps(tool.schema)}" for tool in tools]
+    lines = [f"- {tool.name}: {first_paragraph(tool.description)} arguments: {sketch(tool.schema)}" for tool in tools]
     text = INSTRUCTION.format(tools="\n".join(lines), otherwise=TO_ANSWER if may_answer else TO_CALL)
     if items and isinstance(items[0], Message) and items[0].role in ("system", "developer"):
         system = items[0]
         return [replace(system, content=(*system.content, Text(text=f"\n\n{text}"))), *items[1:]]
     return [Message(id="", role="system", content=(Text(text=text),)), *items]
+
+
+def essential(schema: Json) -> Json:
+    """The schema with required arguments only, if it requires any.
+
+    A model that needs this lane fills in every argument it is shown, with whatever comes to its mind: measured with
+    Qwen2.5-Coder-1.5B, which made up ids for optional ones in every call.
+    """
+    required = schema.get("required")
+    properties = schema.get("properties")
+    if not required or not isinstance(properties, dict):
+        return schema
+    given = cast(Json, properties)
+    return {**schema, "properties": {name: given[name] for name in given if name in required}}
+
+
+def sketch(schema: Json) -> str:
+    """The arguments as a model best reads them: a JSON object with a word on each value. The schema binds it anyway."""
+    properties = cast(Json, schema.get("properties") or {})
+    return json.dumps({name: hint(cast(Json, shape)) for name, shape in properties.items()}, ensure_ascii=False)
+
+
+def hint(shape: Any) -> str:
+    if not isinstance(shape, dict):
+        return "..."
+    known = cast(Json, shape)
+    values = known.get("enum")
+    if isinstance(values, list):
+        return " | ".join(str(value) for value in cast(list[Any], values))
+    return f"<{known.get('description') or known.get('type') or 'value'}>"
+
+
+def first_paragraph(description: str) -> str:
+    return " ".join(description.strip().partition("\n\n")[0].split())
 
 
 def plain_items(items: Sequence[Item]) -> list[Item]:

@@ -96,7 +96,8 @@ def target_of(
         raise ProviderRefused(f"The provider {settings.name!r} needs an address: set {variables}.", code="no_base_url")
     # A vendor's key goes to the vendor, or to where its own variables point; never to another configured address.
     own = settings.base_url == "" or settings.name == name
-    api_key = settings.api_key or (first(vendor.keys, keys) if own else "")
+    # A key read from a file often ends in a line break.
+    api_key = (settings.api_key or (first(vendor.keys, keys) if own else "")).strip()
     if not api_key and vendor.needs_key and not given:
         variable = vendor.keys[0] if vendor.keys else f"{name.upper()}_API_KEY"
         raise ProviderKeyRejected(

@@ -37,11 +37,12 @@ class Transformed:
     def __init__(self, transport: Transport, litellm: LiteLLM) -> None:
         self._transport = transport
         self._litellm = litellm
+        self._prepared: set[str] = set()
 
     def begin(self, call: ModelCall, target: Target) -> Answer:
         tools = [tool_body(tool) for tool in call.tools]
         body = chat_body(call, target.model, target.provider.name, target.vendor, tools)
-        return TransformedAnswer(self._transport, self._litellm, body, call, target)
+        return TransformedAnswer(self._transport, self._litellm, self._prepared, body, call, target)
 
 
 class Request:
@@ -121,9 +122,19 @@ def ignore(*args: object, **kwargs: object) -> None:
 class TransformedAnswer:
     """One streamed answer."""
 
-    def __init__(self, transport: Transport, litellm: LiteLLM, body: Json, call: ModelCall, target: Target) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        litellm: LiteLLM,
+        prepared: set[str],
+        body: Json,
+        call: ModelCall,
+        target: Target,
+    ) -> None:
+        """`prepared` are the vendors for which LiteLLM has everything in memory; this adds its own."""
         self._transport = transport
         self._litellm = litellm
+        self._prepared = prepared
         self._body = body
         self._live = call.live
         self._target = target
@@ -160,14 +171,23 @@ class TransformedAnswer:
         return out
 
     async def close(self) -> None:
-        self._ended = True
-        if self._reply is not None:
-            self._reply.close()
+        reply, self._reply = self._reply, None
+        if reply is None:
+            return
+        if self._ended:
+            reply.release()
+        else:
+            self._ended = True
+            reply.close()
 
     async def _open(self) -> tuple[Request, Reply]:
         litellm = await self._litellm.module()
-        # Its first request imports more of LiteLLM, which takes long enough to be felt by others.
-        request = await asyncio.to_thread(self._prepare, litellm)
+        if self._target.litellm_provider in self._prepared:
+            request = self._prepare(litellm)
+        else:
+            # The first request imports more of LiteLLM, which takes long enough to be felt by others.
+            request = await asyncio.to_thread(self._prepare, litellm)
+            self._prepared.add(self._target.litellm_provider)
         self._reply = reply = await self._transport.endpoint(request.url, request.headers).post(request.body)
         if reply.status >= 300:
             body = await whole(reply, LARGEST_ERROR)

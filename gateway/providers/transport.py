@@ -29,6 +29,10 @@ class Reply(Protocol):
         """What arrived of the body; empty at its end. Raises ProviderError if the connection breaks before."""
         ...
 
+    def release(self) -> None:
+        """The answer is whole, though its body may not have come to its end: keep the connection if that is easy."""
+        ...
+
     def close(self) -> None:
         """Keep the connection if the body was read to its end, else cut it."""
         ...
@@ -65,6 +69,9 @@ class AiohttpReply:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise broken(error) from error
+
+    def release(self) -> None:
+        self.close()
 
     def close(self) -> None:
         # Releases a connection that was read to the end, closes any other.

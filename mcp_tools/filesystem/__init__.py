@@ -4,6 +4,7 @@ A whole MCP server of its own, over any transport: `python -m mcp_tools.filesyst
 folders are fixed when it is made; no client can widen them. It needs POSIX (openat and its family).
 """
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -70,7 +71,7 @@ def _tools(roots: Roots, settings: FilesystemSettings, workers: Workers) -> list
 
 def _tool(body: ToolBody, title: str, annotations: ToolAnnotations) -> Tool:
     """A tool that refuses arguments it does not know: a misspelt `expected_sha256` must not be passed over."""
-    tool = Tool.from_function(body, title=title, annotations=annotations)
+    tool = Tool.from_function(body, title=title, description=inspect.getdoc(body), annotations=annotations)
     arguments = tool.fn_metadata.arg_model
     arguments.model_config["extra"] = "forbid"
     arguments.model_rebuild(force=True)

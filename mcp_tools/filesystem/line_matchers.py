@@ -4,6 +4,7 @@ A literal is found by Python's own substring search. A regular expression runs i
 killed when time is up, since Python's `re` may need exponential time and cannot be interrupted.
 """
 
+import math
 import subprocess
 import sys
 import threading
@@ -67,7 +68,13 @@ class RegexMatcher:
     """Finds a regular expression of Python's `re`, in a process that is killed at `deadline`."""
 
     def __init__(self, pattern: str, deadline: float, *, ignore_case: bool) -> None:
-        self._order = {"pattern": pattern, "ignore_case": ignore_case, "memory": _WORKER_MEMORY}
+        seconds = math.ceil(max(0.0, deadline - time.monotonic())) + 1
+        self._order = {
+            "pattern": pattern,
+            "ignore_case": ignore_case,
+            "memory": _WORKER_MEMORY,
+            "seconds": seconds,
+        }
         self._deadline = deadline
 
     def __enter__(self) -> Self:

@@ -2,9 +2,10 @@
 
 Started by path (`python -I regex_worker.py`), it imports nothing of Homeport and opens no file. It reads frames from
 standard input and answers each on standard output; a frame is a length (4 bytes, big-endian) and as many bytes of
-JSON. First the pattern, `{"pattern": str, "ignore_case": bool, "memory": bytes}`, answered by `{"error": str | null}`;
-then lists of lines, each answered by the list of `[index, start]` of the first match in every line that has one.
-It ends when its input does. Python's `re` can take exponential time: stopping it is the parent's part.
+JSON. First the pattern, `{"pattern": str, "ignore_case": bool, "memory": bytes, "seconds": int}`, answered by
+`{"error": str | null}`; then lists of lines, each answered by the list of `[index, start]` of the first match in every
+line that has one. It ends when its input does. Python's `re` can take exponential time: stopping it is the parent's
+part, and after `seconds` of processor time the system's, should the parent be gone.
 """
 
 import contextlib
@@ -39,6 +40,7 @@ def main() -> None:
     if order is None:
         return
     with contextlib.suppress(OSError, ValueError):  # not every system has this limit
+        resource.setrlimit(resource.RLIMIT_CPU, (order["seconds"], order["seconds"]))
         resource.setrlimit(resource.RLIMIT_AS, (order["memory"], order["memory"]))
     try:
         pattern = re.compile(order["pattern"], re.IGNORECASE if order["ignore_case"] else 0)

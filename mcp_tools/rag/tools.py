@@ -70,7 +70,7 @@ def _add_search(server: MCPServer[Reading]) -> None:
         ],
         ctx: Context[Reading, Any],
         knowledge_base: WhichBase = None,
-        limit: Annotated[int, Field(ge=1, le=50, description="How many passages to return.")] = 5,
+        limit: Annotated[int, Field(ge=1, le=50, description="How many passages to return at most.")] = 3,
     ) -> Annotated[CallToolResult, SearchAnswer]:
         """Find the passages of the documents that fit a question, by meaning and by words, best first.
 

@@ -84,10 +84,12 @@ class _Desk:
         )
 
     def open_ticket(self, makes: ToolAnnotations) -> Tool:
+        # A title alone leaves the person who gets the ticket to guess.
+        required = ["title", *(["body"] if self._preset.takes("open_ticket", "body") else [])]
         return Tool(
             name="open_ticket",
             description=f"Open a new ticket in {self._where}. Repeating the call does not open it twice.",
-            input_schema=_object({**self._fields("open_ticket"), "idempotency_key": KEY}, ["title"]),
+            input_schema=_object({**self._fields("open_ticket"), "idempotency_key": KEY}, required),
             output_schema=_object(OPENED, [*ALWAYS, "created"]),
             annotations=makes,
         )

@@ -29,20 +29,16 @@ BASES = {"mistral": "/v1", "groq": "/openai/v1", "ollama": "/v1", "openai": "/v1
 AWS = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "aws_region_name": "us-east-1"}
 
 LANES = {
-    "openai": ("openai",),
-    "mistral": ("openai", "transformed"),
-    "groq": ("openai", "transformed"),
-    "deepseek": ("openai", "transformed"),
+    "openai": ("openai", "transformed", "litellm"),
+    "mistral": ("openai", "transformed", "litellm"),
+    "groq": ("openai", "transformed", "litellm"),
+    "deepseek": ("openai", "transformed", "litellm"),
     "ollama": ("openai",),
-    "anthropic": ("transformed",),
+    "anthropic": ("transformed", "litellm"),
     "gemini": ("litellm",),
     "bedrock": ("litellm",),
 }
-"""The lanes that read a vendor's whole answers as well as its streams. LiteLLM, asked for a stream, cannot."""
-
-STREAMED = {"openai": "transformed litellm", "mistral": "litellm", "groq": "litellm", "deepseek": "litellm",
-            "anthropic": "litellm"}  # fmt: skip
-"""More lanes for streams only."""
+"""Every lane that can be asked for a vendor's wire, the one that is used first."""
 
 
 def is_stream(recording: Recording) -> bool:
@@ -52,33 +48,25 @@ def is_stream(recording: Recording) -> bool:
 def readable(recording: Recording) -> bool:
     """Whether the recording is an answer: not a refusal, not the other API that Google has at the same address."""
     body = recording.answer.body
-    whole_bedrock = recording.vendor == "bedrock" and not is_stream(recording)
-    return recording.answer.status == 200 and b'"interaction' not in body and body != b"" and not whole_bedrock
+    return recording.answer.status == 200 and b'"interaction' not in body and body != b""
 
 
 def answered(name: str, lane: str) -> bool:
     """Nothing but calls of the vendor's own tools is an answer, except for LiteLLM, where it may be a lost one."""
     recording = RECORDINGS[name]
-    only_own_tools = b"server_tool_use" in recording.answer.body and b"text_delta" not in recording.answer.body
+    only_own_tools = (
+        is_stream(recording)
+        and b"server_tool_use" in recording.answer.body
+        and b"text_delta" not in recording.answer.body
+    )
     return readable(recording) and not (lane == "litellm" and only_own_tools)
-
-
-def legs() -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for name, recording in RECORDINGS.items():
-        lanes = [
-            *LANES[recording.vendor],
-            *(STREAMED.get(recording.vendor, "").split() if is_stream(recording) else ()),
-        ]
-        found.extend((name, lane) for lane in lanes)
-    return found
 
 
 def named(chosen: list[tuple[str, str]]):
     return pytest.mark.parametrize(("name", "lane"), chosen, ids=[f"{lane}-{name}" for name, lane in chosen])
 
 
-ALL = legs()
+ALL = [(name, lane) for name, recording in RECORDINGS.items() for lane in LANES[recording.vendor]]
 ANSWERS = [leg for leg in ALL if answered(*leg)]
 STREAMS = [leg for leg in ANSWERS if is_stream(RECORDINGS[leg[0]])]
 
@@ -92,7 +80,8 @@ async def play(asking, upstream, recording: Recording, lane: str, said: list | N
     }
     async with asking(upstream.url + BASES.get(recording.vendor, ""), limits=Limits(retries=0), **settings) as router:
         try:
-            return await router(ask(model=f"{recording.vendor}/{recording.model or 'm'}"))
+            call = ask(model=f"{recording.vendor}/{recording.model or 'm'}")
+            return await router(replace(call, live=is_stream(recording)))
         finally:
             if said is not None:
                 said.extend(router.said)

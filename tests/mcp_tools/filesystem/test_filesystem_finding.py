@@ -1,12 +1,16 @@
 """Listing and searching: sorted, in pages, within limits, and never hanging."""
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
+from mcp_tools.filesystem import regex_worker
 from tests.mcp_tools.filesystem.file_tools import Era, FileTools, file_tools, text_of
 
 pytestmark = pytest.mark.anyio
@@ -168,6 +172,17 @@ async def test_a_regular_expression_that_would_never_end_is_stopped(folder: Path
         assert [hit["path"] for hit in result.structured_content["hits"]] == ["a"]
         assert "stopped after 1.5 s" in text_of(result)
         assert await found(files, contains="found") == ["a"]
+
+
+async def test_a_regular_expression_whose_server_was_killed_ends_by_itself() -> None:
+    command = [sys.executable, "-I", regex_worker.__file__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as worker:  # noqa: ASYNC220
+        assert worker.stdin is not None
+        order = {"pattern": "(a+)+b", "ignore_case": False, "memory": 2**30, "seconds": 1}
+        regex_worker.send(worker.stdin, order)
+        regex_worker.send(worker.stdin, ["a" * 5_000])
+        with anyio.fail_after(60):
+            assert await anyio.to_thread.run_sync(worker.wait) in (-signal.SIGKILL, -signal.SIGXCPU)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="macOS has no limit of address space")

@@ -133,11 +133,18 @@ def default_servers(environ: Mapping[str, str], data: Path, agents: Path) -> dic
         "rag": {"module": "mcp_tools.rag", "settings": {"data": str(data / "rag"), "knowledge_bases": knowledge}},
         "filesystem": {"module": "mcp_tools.filesystem", "settings": {"roots": [str(data / "files")]}},
     }
-    if url := environ.get("TICKETING_URL"):
+    if environ.get("TICKETING_URL") or environ.get("TICKETING_PRESET"):
         names = {"user": "TICKETING_USER", "password": "TICKETING_PASSWORD", "token": "TICKETING_TOKEN"}
         credentials = {key: environ[name] for key, name in names.items() if environ.get(name)}
-        preset = environ.get("TICKETING_PRESET", "roundup")
-        settings = {"preset": preset, "base_url": url, "data": str(data / "ticketing"), **credentials}
+        settings: dict[str, Any] = {
+            "preset": environ.get("TICKETING_PRESET", "roundup"),
+            "data": str(data / "ticketing"),
+        }
+        if url := environ.get("TICKETING_URL"):
+            settings["base_url"] = url
+        if repository := environ.get("TICKETING_REPOSITORY"):
+            settings["options"] = {"repository": repository}
+        settings |= credentials
         servers["ticketing"] = {"module": "mcp_tools.ticketing", "settings": settings}
     return servers
 

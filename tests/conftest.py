@@ -21,6 +21,16 @@ from gateway.providers.scripted import ScriptedProvider
 from gateway.settings import Settings
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--model", action="store_true", help="also try the real local model (tests/model)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The real model is a run of its own; it is left out of the others rather than skipped in them."""
+    if not config.getoption("--model"):
+        items[:] = [item for item in items if "tests/model/" not in item.path.as_posix()]
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import sys
 from pathlib import Path
@@ -69,13 +70,13 @@ async def test_a_run_that_was_killed_goes_on_at_the_next_start(home):
 
 
 async def test_a_side_effect_that_was_begun_is_not_repeated_and_the_model_is_told(home):
-    count = {"call": ("clock__count", '{"until": "never"}')}
+    count = {"call": ("clock__count", '{"forever": true}')}
+    os.mkfifo(home / "begun")
     async with upstream(count, {"text": "I will check."}, {"text": "next"}) as provider:
         async with gateway_process(home, provider) as (client, process):
             conversation = (await client.conversations.create()).id
             await begin(client, conversation)
-            while not (home / "tally").exists():
-                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread((home / "begun").read_text) == "yes"
             process.kill()
             await process.wait()
         async with gateway_process(home, provider) as (client, _):

@@ -3,7 +3,7 @@
     {"tool": "search", "arguments": {"query": "refunds"}}        or        {"final_answer": "Five days."}
 
 The server must enforce `response_format: json_schema` (llama.cpp, Ollama and vLLM do). With Qwen2.5-Coder-1.5B under
-llama.cpp this chose the right tool in 20 of 20 prompts, native calling in none. What the model is told is
+llama.cpp, native calling never called a tool; this way it searches, reads and answers. What the model is told is
 `INSTRUCTION`, added to the system message; nothing else is. Earlier steps are shown to it in the same JSON, results as
 user messages, so that the question or the newest result stands last.
 
@@ -28,8 +28,8 @@ INSTRUCTION = """You have these tools:
 Answer with one JSON object and nothing else. To use a tool: {{"tool": "<name>", "arguments": {{...}}}}. {otherwise}"""
 
 TO_ANSWER = (
-    'When you know the answer, or no tool helps: {"final_answer": "<your answer>"}. Use what the tools returned; '
-    "do not repeat a call."
+    "Use a tool whenever one does what the user asks for. When no tool is needed any more: "
+    '{"final_answer": "<your answer>"}, from what the tools returned. Do not repeat a call.'
 )
 TO_CALL = "You must use a tool now."
 

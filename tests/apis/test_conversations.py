@@ -69,13 +69,17 @@ async def test_metadata_is_replaced_and_a_deleted_conversation_is_gone(start_gat
 
 
 async def test_two_turns_at_once_do_not_interleave(start_gateway):
-    hold = asyncio.Event()
-    async with start_gateway([hold, say("one", "a")], [say("two", "b")]) as gateway:
+    asked, hold = asyncio.Event(), asyncio.Event()
+
+    def slowly(_):
+        asked.set()
+        return [hold, say("one", "a")]
+
+    async with start_gateway(slowly, [say("two", "b")]) as gateway:
         conversation = (await gateway.openai.conversations.create()).id
         create = gateway.openai.responses.create
         first = asyncio.create_task(create(model="helper", input="first", conversation=conversation))
-        while not gateway.provider.calls:
-            await asyncio.sleep(0)
+        await asked.wait()
         second = asyncio.create_task(create(model="helper", input="second", conversation=conversation))
         with pytest.raises(BadRequestError) as locked:
             header = {"X-Homeport-When-Busy": "reject"}

@@ -1,4 +1,4 @@
-"""Tools that tests need: one that answers, one that fails, one that waits for a file, one that counts its calls."""
+"""Tools that tests need: one that answers, one that fails, one that waits for its like, one that counts its calls."""
 
 import asyncio
 import os
@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
 
 def create_server(settings: Mapping[str, Any]) -> MCPServer:
-    """`folder` is where `wait` looks for its file and `count` keeps its tally."""
+    """`folder` is where `count` keeps its tally."""
     server = MCPServer("clock")
     folder = Path(str(settings.get("folder", ".")))
+    both = asyncio.Barrier(2)
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=True))
     def now(zone: str = "UTC") -> str:
@@ -32,19 +34,22 @@ def create_server(settings: Mapping[str, Any]) -> MCPServer:
     @server.tool()
     async def meet(name: str) -> str:
         """Answers only when another call of it is running at the same time."""
-        (folder / name).touch()
-        while len(list(folder.glob("meet-*"))) < 2:
-            await asyncio.sleep(0.01)
+        await both.wait()
         return f"{name} met"
 
     @server.tool()
-    async def count(until: str = "") -> str:
-        """Adds a line to the tally, then waits until a file of the name `until` is there."""
+    async def count(forever: bool = False) -> str:
+        """Adds a line to the tally, says so in the pipe `begun` if there is one, and may never answer."""
+        await anyio.to_thread.run_sync(note)
+        if forever:
+            await anyio.sleep_forever()
+        return "counted"
+
+    def note() -> None:
         with (folder / "tally").open("a") as tally:
             tally.write("called\n")
-        while until and not await anyio.Path(folder / until).exists():
-            await asyncio.sleep(0.01)
-        return "counted"
+        if (folder / "begun").exists():
+            (folder / "begun").write_text("yes")
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=True))
     def die() -> str:

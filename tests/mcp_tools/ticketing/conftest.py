@@ -25,6 +25,9 @@ class Desk:
         self.client = client
 
     async def call(self, tool: str, **arguments: Any) -> CallToolResult:
+        """A new ticket has the text "Text." unless the test says otherwise."""
+        if tool == "open_ticket":
+            arguments = {"body": "Text.", **arguments}
         result = await self.client.call_tool(tool, arguments)
         assert isinstance(result, CallToolResult)
         return result

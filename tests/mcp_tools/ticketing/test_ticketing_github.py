@@ -78,7 +78,7 @@ async def test_a_lost_issue_that_is_not_seen_is_an_unknown_outcome_and_never_pos
 
 async def test_several_candidates_are_named_instead_of_chosen_from(settings: Settings, github: GitHub) -> None:
     for number in (8, 9):
-        github.issues[number] = {"number": number, "title": "Twin", "body": None, "state": "open", "labels": []}
+        github.issues[number] = {"number": number, "title": "Twin", "body": "Text.", "state": "open", "labels": []}
         github.issues[number] |= {"created_at": now(), "updated_at": now()}
     github.faults = [("POST", (500, {}, {"message": "oops"}))]
     async with desk(settings) as tickets:
@@ -89,11 +89,29 @@ async def test_several_candidates_are_named_instead_of_chosen_from(settings: Set
 async def test_an_older_issue_of_the_same_title_is_not_taken_for_the_new_one(
     settings: Settings, github: GitHub
 ) -> None:
-    github.issues[5] = {"number": 5, "title": "Again", "body": None, "state": "open", "labels": []}
+    github.issues[5] = {"number": 5, "title": "Again", "body": "Text.", "state": "open", "labels": []}
     github.issues[5] |= {"created_at": "2020-01-01T00:00:00Z", "updated_at": now()}
     github.faults = [("POST", (500, {}, {"message": "oops"}))]
     async with desk(settings) as tickets:
         assert (await tickets.refused("open_ticket", title="Again")).startswith("Outcome unknown")
+
+
+async def test_an_issue_of_the_same_title_with_another_text_is_not_taken_for_the_new_one(
+    settings: Settings, github: GitHub
+) -> None:
+    github.issues[5] = {"number": 5, "title": "Same", "body": "Another matter.", "state": "open", "labels": []}
+    github.issues[5] |= {"created_at": now(), "updated_at": now()}
+    github.faults = [("POST", (500, {}, {"message": "oops"}))]
+    async with desk(settings) as tickets:
+        assert (await tickets.refused("open_ticket", title="Same")).startswith("Outcome unknown")
+
+
+async def test_an_issue_made_by_another_call_is_not_taken_for_the_new_one(settings: Settings, github: GitHub) -> None:
+    async with desk(settings) as tickets:
+        await tickets.done("open_ticket", title="Wanted twice", idempotency_key="first")
+        github.faults = [("POST", (500, {}, {"message": "oops"}))]
+        said = await tickets.refused("open_ticket", title="Wanted twice", idempotency_key="second")
+    assert said.startswith("Outcome unknown")
 
 
 async def test_a_query_cannot_search_other_repositories(settings: Settings, github: GitHub) -> None:

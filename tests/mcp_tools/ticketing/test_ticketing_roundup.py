@@ -103,11 +103,11 @@ async def test_concurrent_changes_all_take_effect(settings: Settings, roundup_tr
 
 async def test_concurrent_comments_are_all_kept(settings: Settings) -> None:
     async with desk(settings) as tickets:
-        id = (await tickets.done("open_ticket", title=unique("Lively")))["id"]
+        id = (await tickets.done("open_ticket", title=unique("Lively"), body="The first message."))["id"]
         texts = [f"comment {number}" for number in range(4)]
         await asyncio.gather(*(tickets.done("add_comment", id=id, body=text) for text in texts))
         read = await tickets.done("read_ticket", id=id)
-    assert sorted(one["body"] for one in read["comments"]) == texts
+    assert sorted(one["body"] for one in read["comments"][1:]) == texts
 
 
 async def test_equal_calls_at_the_same_time_open_one_ticket(settings: Settings, roundup_tracker: Roundup) -> None:
@@ -221,3 +221,10 @@ async def test_a_tracker_that_limits_requests_for_long_is_not_waited_for(tmp_pat
     finally:
         tracker.stop()
     assert "asks to wait" in said and "seconds" in said
+
+
+async def test_the_address_may_be_that_of_the_api(settings: Settings, roundup_tracker: Roundup) -> None:
+    async with desk({**settings, "base_url": f"{roundup_tracker.url}rest/"}) as tickets:
+        opened = await tickets.done("open_ticket", title=unique("By API"))
+        assert (await tickets.done("read_ticket", id=opened["id"]))["url"] == opened["url"]
+    assert opened["url"] == f"{roundup_tracker.url}issue{opened['id']}"

@@ -32,7 +32,7 @@ ticket: {id: key, title: name, status: state}
 comment: {id: id, body: text}
 tools:
   open_ticket:
-    steps: [{id: made, request: POST t, effect: true, json: {name: "${args.title}"}}]
+    steps: [{id: made, request: POST t, effect: true, json: {name: "${args.title}", about: "${args.body}"}}]
     result: {id: made.body.key}
   read_ticket:
     steps: [{id: read, request: 'GET t/${args.id}'}]

@@ -1,0 +1,135 @@
+"""The `homeport` command, as a process, the way a person runs it."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.upstream import upstream
+
+ROOT = Path(__file__).parent.parent
+
+
+def homeport(home, *arguments, **environment):
+    """Run the command in an empty home; its exit status and what it printed."""
+    clean = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "gateway", *arguments]
+    done = subprocess.run(command, cwd=home, env={**clean, **environment}, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_key_is_the_last_word_of_create_and_never_shown_again(home):
+    status, said = homeport(home, "keys", "create", "ada")
+    key = said.split()[-1]
+    _, listed = homeport(home, "keys", "list")
+    assert (status, key.startswith("hp_")) == (0, True)
+    assert "ada" in listed
+    assert key not in listed
+
+
+def test_revoking_an_unknown_key_is_an_error_that_says_so(home):
+    status, said = homeport(home, "keys", "revoke", "nobody")
+    assert status == 1
+    assert "nobody" in said
+    assert "Traceback" not in said
+
+
+def test_a_wrong_agent_document_is_named_with_line_column_and_the_nearest_key(home):
+    (home / "agents" / "wrong.yaml").write_text("name: wrong\nmodel: openai/x\ninstrucions: hi\n")
+    status, said = homeport(home, "agent", "validate")
+    assert status == 1
+    assert re.search(r"wrong\.yaml:3:1: .*did you mean `instructions`", said)
+    assert "✓ helper" in said
+
+
+def test_an_agent_is_shown_with_its_digest(home):
+    status, said = homeport(home, "agent", "show", "helper")
+    assert status == 0
+    assert "sha256:" in said
+    assert "You help." in said
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("prot: 1\n", r"gateway\.yaml:1:1: .*did you mean `port`"),
+        ("port: many\n", r"gateway\.yaml:1:7: .*port"),
+        ("providers: {mine: {api_key: '{{env.NOPE}}'}}\n", r"gateway\.yaml:1:\d+: .*NOPE"),
+        ("servers: {x: {comand: [a]}}\n", r"gateway\.yaml:1:\d+: .*command"),
+    ],
+)
+def test_wrong_settings_are_named_with_line_and_column(home, text, problem):
+    (home / "gateway.yaml").write_text(text)
+    status, said = homeport(home, "keys", "list")
+    assert status == 1
+    assert re.search(problem, said), said
+    assert "Traceback" not in said
+
+
+def test_a_folder_becomes_a_knowledge_base_that_can_be_searched(home):
+    (home / "docs").mkdir()
+    (home / "docs" / "tea.md").write_text("# Tea\n\nGreen tea is steeped at 80 degrees.\n")
+    assert homeport(home, "kb", "add", "drinks", "docs")[0] == 0
+    _, again = homeport(home, "kb", "add", "drinks", "docs")
+    _, listed = homeport(home, "kb", "list")
+    _, found = homeport(home, "kb", "search", "drinks", "how", "hot", "for", "green", "tea")
+    assert "1 unchanged" in again
+    assert "drinks" in listed
+    assert "tea.md" in found
+    assert "80 degrees" in found
+
+
+def test_doctor_says_what_is_missing_and_what_to_do(home):
+    status, said = homeport(home, "doctor")
+    assert status == 1
+    assert "homeport model pull" in said
+    assert "tool server rag" in said
+
+
+def test_the_port_that_is_taken_is_an_error_and_not_a_traceback(home):
+    async def tried():
+        async with upstream() as other:
+            port = other.url.rpartition(":")[2].partition("/")[0]
+            return await asyncio.to_thread(homeport, home, "serve", "--port", port)
+
+    status, said = asyncio.run(tried())
+    assert status == 1
+    assert "in use" in said
+    assert "Traceback" not in said
+
+
+def test_chat_streams_an_answer_from_a_gateway_of_its_own(home):
+    async def talked():
+        async with upstream({"text": "hello there"}) as provider:
+            (home / "gateway.yaml").write_text(f"port: 9\nproviders: {{fake: {{base_url: '{provider.url}'}}}}\n")
+            (home / "agents" / "talker.yaml").write_text("name: talker\nmodel: fake/m\n")
+            return await asyncio.to_thread(homeport, home, "chat", "talker", "-m", "hi")
+
+    status, said = asyncio.run(talked())
+    assert status == 0, said
+    assert "hello there" in said
+
+
+def test_serve_prints_what_one_needs_and_stops_cleanly(home):
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
+    process = subprocess.Popen(
+        command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    lines = []
+    while not lines or "Ctrl-C" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], process.stderr.read()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    shown = "".join(lines)
+    assert re.search(r"http://127\.0\.0\.1:\d+/v1", shown)
+    assert (home / ".data" / "local.key").read_text().strip() in shown
+    assert "curl http" in shown
+    assert "from openai import OpenAI" in shown
+    assert "Traceback" not in said

@@ -26,7 +26,7 @@ from gateway.providers.router import ProviderRouter
 from gateway.providers.settings import ProviderSettings
 from gateway.rules import RULES
 from gateway.runs import Runs
-from gateway.settings import Settings, models_folder
+from gateway.settings import Settings, make_folders, models_folder
 from gateway.stores import STORES
 from gateway.stores.keys import KeyRing
 from gateway.tools.deferred import DeferredToolbox
@@ -43,7 +43,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     Nothing that takes long happens before the socket is open: MCP and LiteLLM are imported in the background,
     tool servers connect there, and the first request that needs one waits for it.
     """
-    (settings.data / "files").mkdir(parents=True, exist_ok=True)
+    make_folders(settings)
     store = STORES[settings.store_url.partition(":")[0]](settings.store_url)
     keys = KeyRing(settings.keys_path)
     folder = AgentFolder(settings.agents, settings.environment)

@@ -76,6 +76,11 @@ class Settings(BaseModel):
         return self.data / "local.key"
 
 
+def make_folders(settings: Settings) -> None:
+    """The folders that a gateway, or a tool server of its settings, expects to be there."""
+    (settings.data / "files").mkdir(parents=True, exist_ok=True)
+
+
 class SettingsError(ValueError):
     """The settings are not valid. The message has one line a problem, with file, line and column where there is one."""
 

@@ -1,6 +1,7 @@
 """`homeport chat`: a client of the Responses API like any other, in the terminal."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
@@ -22,6 +23,7 @@ Event = dict[str, Any]
 
 def run(settings: Settings, agent: str, message: str | None, url: str | None, key: str | None) -> None:
     """Talk to the gateway at `url`, else to the one of these settings if it runs, else to one started for this chat."""
+    logging.basicConfig(level=logging.ERROR)
     try:
         asyncio.run(_chat(settings, agent, message, url, key))
     except aiohttp.ClientError as error:

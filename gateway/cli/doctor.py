@@ -1,6 +1,7 @@
 """`homeport doctor`: look at everything an installation needs, and say what to do about what is missing."""
 
 import asyncio
+import logging
 import os
 import shutil
 import sys
@@ -13,7 +14,7 @@ from rich.table import Table
 from gateway.agents.folder import AgentFolder
 from gateway.app import DISK_FLOOR
 from gateway.cli.models import weights_path
-from gateway.settings import DEFAULT_MODELS, Settings
+from gateway.settings import DEFAULT_MODELS, Settings, make_folders
 from gateway.tools.deferred import DeferredToolbox
 
 console = Console(highlight=False)
@@ -23,6 +24,8 @@ Finding = tuple[str, bool, str]
 
 def run(settings: Settings) -> int:
     """Exit status 1 if anything that is needed is missing."""
+    logging.basicConfig(level=logging.ERROR)  # What the servers say of themselves is in the table.
+    make_folders(settings)
     findings = [*machine(settings), *agents(settings), *asyncio.run(servers(settings)), *providers(settings)]
     table = Table("", "what", "finding", box=None, padding=(0, 1))
     for what, well, finding in findings:
@@ -33,7 +36,6 @@ def run(settings: Settings) -> int:
 
 def machine(settings: Settings) -> Iterator[Finding]:
     yield "Python", sys.version_info >= (3, 11), sys.version.split()[0]
-    settings.data.mkdir(parents=True, exist_ok=True)
     yield "data folder", os.access(settings.data, os.W_OK), str(settings.data.absolute())
     free = shutil.disk_usage(settings.data).free
     yield "disk", free > DISK_FLOOR, f"{free / 1e9:.1f} GB free"

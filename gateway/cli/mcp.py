@@ -3,7 +3,7 @@
 import importlib
 
 from gateway.errors import NotFound
-from gateway.settings import Settings
+from gateway.settings import Settings, make_folders
 
 
 def serve(settings: Settings, name: str) -> None:
@@ -12,5 +12,6 @@ def serve(settings: Settings, name: str) -> None:
     if chosen is None or not chosen.module:
         here = [name for name, server in settings.servers.items() if server.module]
         raise NotFound(f"There is no built-in tool server named {name!r} in the settings. Here are: {', '.join(here)}.")
+    make_folders(settings)
     server = importlib.import_module(chosen.module).create_server(dict(chosen.settings))
     importlib.import_module("gateway.tools.stdio").serve(server)

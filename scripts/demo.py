@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def judge(cited: str, opened: str, new: list[str]) -> int:
     console.print(Rule(style="dim"))
     files = [path.name for path in (ROOT / "agents" / "knowledge").glob("*.md")]
     source = next((name for name in files if name in cited), None)
-    number = next((id for id in new if id in opened), None)
+    number = next((id for id in new if re.search(rf"\b{id}\b", opened)), None)
     found = "[green]✓[/]" if source else "[red]✗[/]"
     ticketed = "[green]✓[/]" if number else "[red]✗[/]"
     console.print(f"{found} answered from the documents, citing {source or 'nothing'}")

@@ -19,6 +19,9 @@ PREFIX = "local/"
 PATIENT = Limits(first_token=600.0, idle=120.0, total=1200.0, retries=0)
 """A processor reads some 60 tokens of a prompt a second (one thread, Qwen2.5-Coder-1.5B Q4), and requests queue."""
 
+LONGEST = 1024
+"""Tokens of an answer, unless somebody asks for more: a small model may repeat itself for ever."""
+
 
 class LocalFirst:
     """`ports.Provider`: calls that name the local model wait until it runs, all others go straight through.
@@ -57,7 +60,7 @@ class LocalFirst:
         try:
             router = await self._reach(await self._local.ready())
             # A small model is wrong often enough without chance; who wants chance asks for it.
-            call = replace(call, options={"temperature": 0.0, **call.options})
+            call = replace(call, options={"temperature": 0.0, "max_output_tokens": LONGEST, **call.options})
         except ProviderError:
             others = [model for model in call.models if not model.startswith(PREFIX)]
             if not others:

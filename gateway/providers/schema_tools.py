@@ -52,6 +52,7 @@ class SchemaTools:
 
     def begin(self, call: ModelCall, target: Target) -> Answer:
         tools = [replace(tool, schema=essential(tool.schema)) for tool in offered(call)]
+        just_used = answered_by(call.items)
         form = cast(Mapping[str, Any] | None, call.options.get("response_format"))
         answer_schema = form.get("schema") if form and form["type"] == "json_schema" else None
         choice = call.options.get("tool_choice")
@@ -60,10 +61,20 @@ class SchemaTools:
         items = plain_items(call.items)
         if tools:
             items = instructed(items, tools, may_answer=may_answer)
-            schema = step_schema(tools, answer_schema or {"type": "string"}, may_answer=may_answer)
+            open_to_it = [tool for tool in tools if not may_answer or tool.name != just_used]
+            schema = step_schema(open_to_it, answer_schema or {"type": "string"}, may_answer=may_answer)
             options["response_format"] = {"type": "json_schema", "name": "step", "schema": schema, "strict": True}
         answer = self._lane.begin(replace(call, items=items, tools=(), options=options), target)
         return SchemaAnswer(answer) if tools else answer
+
+
+def answered_by(items: Sequence[Item]) -> str:
+    """The tool whose answer came last, if it succeeded. It is not offered for the next step: a small model repeats the
+    call that it sees, word for word, until its steps are used up."""
+    last = items[-1] if items else None
+    if not isinstance(last, ToolResult) or last.is_error:
+        return ""
+    return next((item.name for item in items if isinstance(item, ToolCall) and item.call_id == last.call_id), "")
 
 
 NOT_FOR_SCHEMA = frozenset({"tool_choice", "parallel_tool_calls"})
@@ -118,12 +129,16 @@ def redirected(schema: Any, owner: str) -> Any:
 
 
 def instructed(items: list[Item], tools: Sequence[ToolSpec], *, may_answer: bool) -> list[Item]:
-    """The items with the instruction at the end of the system message."""
+    """The items with the instruction at the beginning of the system message.
+
+    The agent's own instructions stand last, nearest to the conversation: Qwen2.5-Coder-1.5B then opened the ticket that
+    they ask for, and with the instruction last it only spoke of it.
+    """
     lines = [f"- {tool.name}: {first_paragraph(tool.description)} arguments: {sketch(tool.schema)}" for tool in tools]
     text = INSTRUCTION.format(tools="\n".join(lines), otherwise=TO_ANSWER if may_answer else TO_CALL)
     if items and isinstance(items[0], Message) and items[0].role in ("system", "developer"):
         system = items[0]
-        return [replace(system, content=(*system.content, Text(text=f"\n\n{text}"))), *items[1:]]
+        return [replace(system, content=(Text(text=f"{text}\n\n"), *system.content)), *items[1:]]
     return [Message(id="", role="system", content=(Text(text=text),)), *items]
 
 

@@ -98,6 +98,10 @@ class _Calls:
         except TicketingError as error:
             return self._error(str(error))
         text = json.dumps(result, ensure_ascii=False)
+        if name == "open_ticket":
+            # What a model is to tell the user, in words that it can pass on.
+            done = "was opened" if result.get("created") else "was there already"
+            text = f"Ticket {result['id']} {done}: {result['title']}, {result['url']}"
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=result)
 
     def _error(self, text: str) -> CallToolResult:

@@ -54,10 +54,12 @@ async def test_the_model_is_told_the_tools_and_bound_to_a_schema(asking):
     assert answer["properties"] == {"final_answer": {"type": "string"}}
 
 
-async def test_the_agents_own_instructions_come_first(asking):
+async def test_the_agents_own_instructions_stand_nearest_to_the_conversation(asking):
     system = Message(id="s", role="system", content=(Text(text="Be kind."),))
     _, body = await reply(asking, stream('{"final_answer": ""}'), ask(system, user("Hi."), tools=(SEARCH,)))
-    assert body["messages"][0]["content"].startswith("Be kind.\n\nYou have these tools:")
+    system_message = body["messages"][0]["content"]
+    assert system_message.startswith("You have these tools:")
+    assert system_message.endswith("\n\nBe kind.")
     assert len(body["messages"]) == 2
 
 

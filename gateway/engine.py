@@ -6,7 +6,7 @@ crash are therefore the same thing as continuing, and none of them has code of i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.errors import BadArguments, GatewayError
@@ -44,7 +44,7 @@ class Engine:
     rules: Sequence[Rule]
     memories: Mapping[str, Memory]
 
-    async def run(self, turn: Turn, history: Sequence[Item]) -> AsyncIterator[Event]:
+    async def run(self, turn: Turn, history: Sequence[Item]) -> AsyncGenerator[Event]:
         """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event."""
         yield RunStarted(turn.id)
         try:

@@ -9,6 +9,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 
 from gateway.engine import Engine
 from gateway.errors import ConversationLocked, GatewayError, InvalidRequest, NotFound, RunInterrupted
@@ -206,8 +207,9 @@ class Runs:
         turn = run.turn
         recorder = Recorder(run, self._store if turn.stored else None)
         try:
-            async with asyncio.timeout(turn.agent.deadline):
-                async for event in self._engine.run(turn, history):
+            # Closed here and not by the garbage collector: closing is what aborts the request to the provider.
+            async with asyncio.timeout(turn.agent.deadline), aclosing(self._engine.run(turn, history)) as events:
+                async for event in events:
                     await recorder.record(event)
         except asyncio.CancelledError as stop:
             # A shutdown leaves a stored run open in the store, so that the next start goes on with it.

@@ -88,7 +88,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
             "password": tracker.password,
         },
         tools={"open_ticket", "read_ticket", "update_ticket", "add_comment", "search_tickets"},
-        call=tool("open_ticket", title=title),
+        call=tool("open_ticket", title=title, body="It is jammed again."),
         expected=title,
         refused=tool("read_ticket", id="999999"),
     )

@@ -37,13 +37,16 @@ if [ ! -x $venv/bin/pip ]; then
     "$python" -m venv $venv
 fi
 echo "Installing the packages of $lock (pinned, with hashes) …"
-$venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" 2>&1 | grep -v '^WARNING: Location' || [ "${PIPESTATUS[0]}" = 0 ]
+$venv/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r "$lock" 2>&1 | grep -v '^WARNING: Location' || [ "${PIPESTATUS[0]}" = 0 ]
 if [ "$venv" = .venv ]; then
     # Building says a lot that nobody needs unless it fails.
     $venv/bin/pip install --quiet --disable-pip-version-check --no-deps -e . >$venv/build.log 2>&1 ||
         { cat $venv/build.log >&2; exit 1; }
-    # Compiled now, so that the first start is as fast as the second.
-    $venv/bin/python -m compileall -q gateway mcp_tools >/dev/null || true
     $venv/bin/python scripts/build_embedder.py
+    # Compiled now is what is used, so that the first start is as fast as the second. All of it would take 100 MB more,
+    # most of them LiteLLM's proxy, which is never imported.
+    LITELLM_LOCAL_MODEL_COST_MAP=True LITELLM_MODE=PRODUCTION $venv/bin/python -W ignore -c '
+import gateway.cli.main, gateway.tools.mcp, gateway.tools.mounted, gateway.tools.stdio, gateway.retrieval.search
+import mcp_tools.filesystem, mcp_tools.rag, mcp_tools.ticketing, openai, litellm' >/dev/null
 fi
 echo "$sum" > "$stamp"

@@ -21,7 +21,7 @@ test-model: ## the main job on the real local model (downloads 1.1 GB once)
 	@scripts/environment.sh local
 	@scripts/environment.sh dev
 	@.venv/bin/homeport model pull
-	@.venv/bin/python -m pytest tests/model --model
+	@.venv/bin/python -m pytest tests/local_model tests/model --model
 
 bench: ## measure against a bare pass-through proxy in the same run
 	@scripts/environment.sh dev

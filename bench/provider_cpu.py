@@ -39,7 +39,8 @@ def call(*, live: bool) -> ModelCall:
 
 
 async def lane(stack: AsyncExitStack, name: str, url: str) -> Ask:
-    settings = ProviderSettings(name="bench", litellm_provider="openai", lane=name, base_url=url, api_key="k")  # type: ignore[arg-type]
+    given = {"name": "bench", "litellm_provider": "openai", "lane": name, "base_url": url, "api_key": "k"}
+    settings = ProviderSettings.model_validate(given)
     router = await stack.enter_async_context(ProviderRouter([settings], Limits(), {}))
 
     async def ask(live: bool) -> None:

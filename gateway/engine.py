@@ -27,11 +27,12 @@ from gateway.items import Item, Text, ToolCall, ToolResult, approval_of, new_id,
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
 
 OUTCOME_UNKNOWN = (
-    "The gateway stopped while this call was running, so its outcome is unknown. It was not repeated. "
+    "The run stopped while this call was running, so its outcome is unknown. It was not repeated. "
     "Check whether it took effect before you call the tool again."
 )
 CUT_OFF = "This call was not run: the model's answer was cut off at its token limit, so its arguments are incomplete."
 
+BROKEN_OFF = "This call was not run: the run broke off before it."
 LIMIT_REACHED = "This call was not run: the agent's limit for one run was reached."
 
 

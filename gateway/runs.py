@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
-from gateway.engine import Engine
+from gateway.engine import BROKEN_OFF, OUTCOME_UNKNOWN, Engine, failure
 from gateway.errors import ConversationLocked, GatewayError, InvalidRequest, NotFound, RunInterrupted
 from gateway.events import (
     CallsStarted,
@@ -24,8 +24,8 @@ from gateway.events import (
     RunPaused,
     StepDone,
 )
-from gateway.items import Item, ToolCall, pending_calls
-from gateway.ports import Store, Turn, TurnEnd
+from gateway.items import Item, ToolCall, ToolResult, pending_calls
+from gateway.ports import Store, StoredTurn, Turn, TurnEnd
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Run:
 
 
 class Runs:
-    """Every run of this process. `busy` says what a second turn on a busy conversation gets: its turn, or an error."""
+    """Every run of this process, and the order of the turns of each conversation."""
 
     def __init__(self, engine: Engine, store: Store) -> None:
         self._engine = engine
@@ -165,14 +165,25 @@ class Runs:
     async def recover(self) -> None:
         """Go on with every run that a crash interrupted. The model is told of calls with an unknown outcome."""
         for stored in await self._store.unfinished():
-            turn = stored.turn
-            lock = await self._lock(turn.conversation, wait=True) if turn.conversation else None
+            try:
+                await self._go_on(stored)
+            except GatewayError:
+                # One that cannot go on must not keep the others from it.
+                logger.exception("Run %s was interrupted and could not go on", stored.turn.id)
+
+    async def _go_on(self, stored: StoredTurn) -> None:
+        turn = stored.turn
+        lock = await self._lock(turn.conversation, wait=True) if turn.conversation else None
+        try:
             history = await self._store.history(turn.id)
             unknown = await self._engine.unknown_outcomes(turn, history, stored.intents)
             if unknown:
                 await self._store.append(turn.id, *unknown)
-            logger.warning("Going on with run %s, which a stop of the gateway interrupted.", turn.id)
-            self._launch(turn, [*history, *unknown], lock)
+        except BaseException:
+            self._release(lock, turn)
+            raise
+        logger.warning("Going on with run %s, which a stop of the gateway interrupted.", turn.id)
+        self._launch(turn, [*history, *unknown], lock)
 
     async def close(self) -> None:
         """Leave stored runs unfinished for the next start to recover; end the others."""
@@ -239,6 +250,8 @@ class Recorder:
         self._store = store
         self._held: list[Event] = []
         self._items: list[Item] = []
+        self._unanswered: dict[str, ToolCall] = {}
+        self._begun: set[str] = set()
 
     async def record(self, event: Event) -> None:
         if self._store is None:
@@ -246,12 +259,12 @@ class Recorder:
             return
         match event:
             case ItemDone(item=item):
-                self._held.append(event)
-                self._items.append(item)
+                self._hold(item)
             case StepDone():
                 self._held.append(event)
             case CallsStarted(calls=calls):
                 turn_id = self._run.turn.id
+                self._begun.update(call.call_id for call in calls)
                 items, self._items = self._items, []
                 # Both are queued before either is awaited: one commit, in this order.
                 await asyncio.gather(
@@ -260,6 +273,8 @@ class Recorder:
                 )
                 self._publish(event)
             case RunPaused() | RunCompleted() | RunFailed() | RunCancelled():
+                if isinstance(event, RunFailed):
+                    self._settle()
                 await self._store.end(self._run.turn.id, to_end(event), *self._items)
                 self._publish(event)
             case _:
@@ -267,6 +282,22 @@ class Recorder:
                     items, self._items = self._items, []
                     await self._store.append(self._run.turn.id, *items)
                 self._publish(event)
+
+    def _hold(self, item: Item) -> None:
+        self._held.append(ItemDone(item))
+        self._items.append(item)
+        if isinstance(item, ToolCall) and item.server:
+            self._unanswered[item.call_id] = item
+        elif isinstance(item, ToolResult):
+            self._unanswered.pop(item.call_id, None)
+
+    def _settle(self) -> None:
+        """Answer the gateway's own calls that a run left open when it broke off.
+
+        Else the next turn would find them pending and run them: again, if they were begun.
+        """
+        for call in list(self._unanswered.values()):
+            self._hold(failure(call, OUTCOME_UNKNOWN if call.call_id in self._begun else BROKEN_OFF))
 
     def _publish(self, event: Event) -> None:
         if self._held:
@@ -281,6 +312,7 @@ class Recorder:
         if self._run.finished:
             return
         if self._store is not None and stored:
+            self._settle()
             try:
                 await asyncio.shield(self._store.end(self._run.turn.id, to_end(ending), *self._items))
             except GatewayError as error:

@@ -19,13 +19,15 @@ ROOT = Path(__file__).parent.parent
 
 
 @contextlib.asynccontextmanager
-async def gateway_process(home, provider):
+async def gateway_process(home, provider, limits="{}"):
     """A gateway process on this home; its client, and the process to kill."""
     (home / "gateway.yaml").write_text(
         f"providers: {{fake: {{base_url: '{provider.url}', api_key: x}}}}\n"
         f"servers: {{clock: {{module: tests.servers.clock, settings: {{folder: '{home}'}}}}}}\n"
     )
-    (home / "agents" / "counter.yaml").write_text("name: counter\nmodel: fake/m\ntools: [clock.now, clock.count]\n")
+    (home / "agents" / "counter.yaml").write_text(
+        f"name: counter\nmodel: fake/m\ntools: [clock.now, clock.count]\nlimits: {limits}\n"
+    )
     folders = ["--data", str(home / "data"), "--agents", str(home / "agents"), "--config", str(home / "gateway.yaml")]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", "serve", "--port", "0", *folders, cwd=ROOT, stdout=asyncio.subprocess.PIPE
@@ -45,6 +47,19 @@ async def gateway_process(home, provider):
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def test_a_call_that_outlives_its_runs_deadline_is_not_repeated_by_the_next_turn(home):
+    count = {"call": ("clock__count", '{"forever": true}')}
+    async with upstream(count, {"text": "I will check."}) as provider:
+        async with gateway_process(home, provider, limits="{deadline: 1s}") as (client, _):
+            conversation = (await client.conversations.create()).id
+            first = await client.responses.create(model="counter", input="go", conversation=conversation)
+            await client.responses.create(model="counter", input="and?", conversation=conversation)
+    told = [message for message in provider.requests[1]["messages"] if message["role"] == "tool"]
+    assert (first.status, first.output[0].status) == ("failed", "failed")
+    assert (home / "tally").read_text().count("called") == 1
+    assert "outcome is unknown" in told[0]["content"]
 
 
 async def begin(client, conversation):

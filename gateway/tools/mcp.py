@@ -17,12 +17,12 @@ from cachetools import LRUCache
 from gateway.agents.spec import AgentSpec, ToolGrant
 from gateway.items import Text, ToolCall, ToolResult, new_id
 from gateway.ports import ToolSpec
+from gateway.tool_names import SERVER_NAME, provider_names
 from gateway.tools.arguments import ArgumentChecker, schema_fault
 from gateway.tools.connection import InProcessServer
 from gateway.tools.link import CallFailed, ListedTool
-from gateway.tools.naming import provider_names
 from gateway.tools.narrow import narrow
-from gateway.tools.settings import SERVER_NAME, ServerSettings
+from gateway.tools.settings import ServerSettings
 from gateway.tools.upstream import State, Upstream
 
 logger = logging.getLogger(__name__)

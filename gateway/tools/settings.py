@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SERVER_NAME = r"^[A-Za-z0-9](?:_?[A-Za-z0-9-]){0,15}$"
+from gateway.tool_names import SERVER_NAME
+
 ServerName = Annotated[str, Field(pattern=SERVER_NAME)]
-"""Letters, digits, `-` and single `_`, at most 31; `__` parts server and tool in the names that models see."""
 
 
 class ServerSettings(BaseModel):

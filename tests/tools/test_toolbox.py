@@ -13,8 +13,8 @@ from gateway.agents.spec import AgentSpec, ToolGrant
 from gateway.errors import BadArguments
 from gateway.items import Image, Text, ToolCall
 from gateway.ports import ToolSpec
+from gateway.tool_names import PROVIDER_NAME
 from gateway.tools.mcp import MCPToolbox
-from gateway.tools.naming import PROVIDER_NAME
 from gateway.tools.settings import ServerSettings
 from tests.tools.conftest import IN_PROCESS, STDIO, OpenBench, agent, until
 

@@ -7,6 +7,7 @@ tests call `refresh`.
 
 import hashlib
 import logging
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import anyio.to_thread
 from gateway.agents.load import LoadedAgent, documents_in, name_taken, read_agent
 from gateway.agents.positions import DocumentError, Problem
 from gateway.agents.spec import AgentSpec
+from gateway.agents.strict_yaml import MAX_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -72,10 +74,19 @@ class AgentFolder:
 
     def refresh(self) -> bool:
         """Look for changes. Costs one `stat` a file when there are none. True if anything changed."""
-        before, entries = self._entries, {path: self._entry(path) for path in documents_in(self.path)}
+        try:
+            paths = documents_in(self.path)
+        except DocumentError as error:
+            return self._unlisted(error)
+        before, entries = self._entries, {path: self._entry(path) for path in paths}
         self._entries = entries
-        if entries.keys() == before.keys() and all(
-            entry.agent is before[path].agent and entry.error is before[path].error for path, entry in entries.items()
+        if (
+            self.path not in self._errors
+            and entries.keys() == before.keys()
+            and all(
+                entry.agent is before[path].agent and entry.error is before[path].error
+                for path, entry in entries.items()
+            )
         ):
             return False
         agents: dict[str, AgentSpec] = {}
@@ -87,15 +98,28 @@ class AgentFolder:
                 errors[path] = name_taken(path, entry.agent.spec.name)
             elif entry.agent:
                 agents[entry.agent.spec.name] = entry.agent.spec
-        self._report(agents, errors)
-        self._agents, self._errors = MappingProxyType(agents), MappingProxyType(errors)
+        self._publish(agents, errors)
         return True
 
     async def watch(self, seconds: float = 1.0) -> None:
-        """Refresh for ever, off the event loop; cancel it to stop."""
+        """Refresh for ever, off the event loop; cancel it to stop. Whatever goes wrong is logged, and tried again."""
+        last = ""
         while True:
             await anyio.sleep(seconds)
-            await anyio.to_thread.run_sync(self.refresh)
+            try:
+                await anyio.to_thread.run_sync(self.refresh)
+                last = ""
+            except Exception as error:
+                if (now := repr(error)) != last:
+                    logger.exception("the agents folder %s could not be looked at; trying again", self.path)
+                last = now
+
+    def _unlisted(self, error: DocumentError) -> bool:
+        """What was there stays: a folder that cannot be listed, for want of a file descriptor say, is not empty."""
+        if str(self._errors.get(self.path)) == str(error):
+            return False
+        self._publish(self._agents, {**self._errors, self.path: error})
+        return True
 
     def _entry(self, path: Path) -> _Entry:
         before = self._entries.get(path)
@@ -110,17 +134,20 @@ class AgentFolder:
         except DocumentError as wrong:
             # What is wrong may be put right in a prompt file, without the document being touched.
             agent, error = good, wrong
-        files = {*(agent.files if agent else ()), *(each.file for each in (error.problems if error else ()))}
+        files = {*(agent.files if agent else ()), *(error.files if error else ())}
         if error is None and good and agent and agent.spec == good.spec and agent.files == good.files:
             agent = good
         return _Entry({**{file: _later(file, started) for file in files}, path: own}, agent, error)
 
-    def _report(self, agents: Mapping[str, AgentSpec], errors: Mapping[Path, DocumentError]) -> None:
+    def _publish(self, agents: Mapping[str, AgentSpec], errors: Mapping[Path, DocumentError]) -> None:
+        old_agents, old_errors = self._agents, self._errors
+        # Before it is reported, for a log may fail.
+        self._agents, self._errors = MappingProxyType(agents), MappingProxyType(errors)
         for path, error in errors.items():
-            if self._errors.get(path) is not error:
+            if old_errors.get(path) is not error:
                 logger.warning("agent document not used:\n%s", error, extra={"path": str(path)})
-        for name in agents.keys() | self._agents.keys():
-            old, new = self._agents.get(name), agents.get(name)
+        for name in agents.keys() | old_agents.keys():
+            old, new = old_agents.get(name), agents.get(name)
             if old is not new:
                 logger.info("agent %s: %s -> %s", name, old and old.digest, new and new.digest)
 
@@ -128,11 +155,13 @@ class AgentFolder:
 def _stamp(file: Path, before: _Stamp | None) -> _Stamp | None:
     """None for a file that is not there. `before` saves reading a file that has long been still."""
     try:
-        stat = file.stat()
-        moved = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if before and before.moved == moved and before.read_at - stat.st_mtime_ns > FRESH_NS:
+        found = file.stat()
+        moved = (found.st_mtime_ns, found.st_size, found.st_ino)
+        if before and before.moved == moved and before.read_at - found.st_mtime_ns > FRESH_NS:
             return before
         read_at = time_ns()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
+            return _Stamp(str(moved), moved, read_at)  # It is refused unread, so its content does not matter.
         return _Stamp(hashlib.sha256(file.read_bytes()).hexdigest(), moved, read_at)
     except OSError:
         return None

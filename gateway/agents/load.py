@@ -4,6 +4,8 @@ An included prompt must lie inside the agents folder. `{{env.NAME}}` in any stri
 caller passes in (this module never looks at the process's environment), and only for names listed under `env`.
 """
 
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from gateway.agents.problems import problems_of
 from gateway.agents.spec import AgentSpec, ToolGrant
 from gateway.agents.strict_yaml import load
 from gateway.agents.variables import VARIABLE, fill
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_PROMPT_BYTES = 2**20
@@ -50,7 +54,11 @@ def load_agents(folder: Path, env: Mapping[str, str]) -> LoadedAgents:
     """Every agent of a folder. A file that cannot be used does not hide the others."""
     specs: dict[str, AgentSpec] = {}
     errors: dict[Path, DocumentError] = {}
-    for path in documents_in(folder):
+    try:
+        paths = documents_in(folder)
+    except DocumentError as error:
+        return LoadedAgents({}, {folder: error})
+    for path in paths:
         try:
             spec = load_agent(path, env, root=folder)
         except DocumentError as error:
@@ -64,12 +72,25 @@ def load_agents(folder: Path, env: Mapping[str, str]) -> LoadedAgents:
 
 
 def documents_in(folder: Path) -> list[Path]:
-    """The agent documents of a folder, sorted: its own YAML and JSON files, hidden ones and subfolders left out."""
+    """The agent documents of a folder, sorted: its own YAML and JSON files, hidden ones and subfolders left out.
+
+    A folder that is not there has none. Raises `DocumentError` for one that cannot be listed, which says nothing about
+    what is in it.
+    """
     try:
         entries = sorted(folder.iterdir())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return [path for path in entries if path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file()]
+    except OSError as error:
+        raise DocumentError([Problem(folder, 1, 1, f"cannot be read: {error.strerror or error}")]) from error
+    return [path for path in entries if path.suffix in SUFFIXES and not path.name.startswith(".") and _is_file(path)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # Reading it says what is wrong.
 
 
 def name_taken(path: Path, name: str) -> DocumentError:
@@ -77,7 +98,18 @@ def name_taken(path: Path, name: str) -> DocumentError:
 
 
 def read_agent(path: Path, env: Mapping[str, str], root: Path) -> LoadedAgent:
-    """`load_agent`, with the files it read. Raises `DocumentError`."""
+    """`load_agent`, with the files it read. Raises `DocumentError` and nothing else, so that no document can keep the
+    others from being served."""
+    try:
+        return _read(path, env, root)
+    except DocumentError:
+        raise
+    except Exception as error:
+        logger.exception("reading %s failed in a way that is a bug of Homeport", path)
+        raise DocumentError([Problem(path, 1, 1, f"cannot be used: {type(error).__name__}: {error}")]) from error
+
+
+def _read(path: Path, env: Mapping[str, str], root: Path) -> LoadedAgent:
     data, positions = load(path)
     template = _validated(data, positions, TEMPLATE)
     prompt = _prompt(template, positions, root)
@@ -109,20 +141,23 @@ def _prompt(document: Document, positions: Positions, root: Path) -> Positions |
     """The prompt file that `instructions: {file: …}` names; None when the instructions stand in the document."""
     if not isinstance(document.instructions, PromptFile):
         return None
-    file = root / document.instructions.file
-    where = ("instructions", "file")
-    if VARIABLE.search(document.instructions.file):
+    name, where = document.instructions.file, ("instructions", "file")
+    file = root / name
+    if VARIABLE.search(name):
         raise DocumentError([positions.problem(where, "the name of a prompt file cannot come from the environment")])
-    if not file.resolve().is_relative_to(root.resolve()):
-        raise DocumentError([positions.problem(where, f"{document.instructions.file!r} is outside the agents folder")])
+    if "\0" in name:
+        raise DocumentError([positions.problem(where, f"no file can be named {name!r}")])
+    # Not Path.resolve: before Python 3.13 it raises for a loop of links, which reading the file reports as well.
+    if not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root)):
+        raise DocumentError([positions.problem(where, f"{name!r} is outside the agents folder")])
     try:
         return Positions(file, read_text(file, MAX_PROMPT_BYTES))
     except DocumentError as error:
         problem = error.problems[0]
         if problem.line > 1 or problem.column > 1:
             raise
-        message = f"the prompt file {document.instructions.file!r} {problem.message}"
-        raise DocumentError([positions.problem(where, message)]) from error
+        message = f"the prompt file {name!r} {problem.message}"
+        raise DocumentError([positions.problem(where, message)], [file]) from error
 
 
 def _refuse_repeated_tools(document: Document, positions: Positions) -> None:

@@ -4,6 +4,7 @@ Shared by the YAML and the JSON reader, the agent document and the gateway's set
 columns; it does not know what the values mean.
 """
 
+import stat
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -30,11 +31,15 @@ class Problem:
 
 
 class DocumentError(Exception):
-    """A file cannot be used. Its text is one line per problem: `file:line:column: what is wrong`."""
+    """A file cannot be used. Its text is one line per problem: `file:line:column: what is wrong`.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    `files` are those in which it can be put right: the problems' own, and `others` that they speak of.
+    """
+
+    def __init__(self, problems: Sequence[Problem], others: Sequence[Path] = ()) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+        self.files = (*(problem.file for problem in problems), *others)
 
 
 @dataclass(slots=True)
@@ -76,11 +81,17 @@ class Positions:
 
 
 def read_text(file: Path, limit: int) -> str:
-    """The file as text with plain newlines. Raises `DocumentError` for what is missing, too large or not UTF-8."""
+    """The file as text with plain newlines. Raises `DocumentError` for what is missing, no plain file, too large or
+    not UTF-8."""
     try:
-        body = file.read_bytes()
+        if not stat.S_ISREG(file.stat().st_mode):  # Opening a pipe would wait for somebody to write to it.
+            raise DocumentError([Problem(file, 1, 1, "is not a file")])
+        with file.open("rb") as opened:
+            body = opened.read(limit + 1)
     except OSError as error:
         raise DocumentError([Problem(file, 1, 1, f"cannot be read: {error.strerror or error}")]) from error
+    except ValueError as error:  # A name that no file can have.
+        raise DocumentError([Problem(file, 1, 1, f"cannot be read: {error}")]) from error
     if len(body) > limit:
         raise DocumentError([Problem(file, 1, 1, f"is larger than {limit} bytes")])
     try:

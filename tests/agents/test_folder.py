@@ -93,14 +93,86 @@ def test_a_name_that_another_file_has_is_refused(tmp_path: Path) -> None:
     assert (folder.agents["x"].model, folder.problems) == ("second", [])
 
 
+@pytest.mark.parametrize("name", ['"a\\0b"', "loop.md"])
+def test_a_document_that_was_never_good_is_reported_at_the_start_and_the_others_serve(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "loop.md").symlink_to("loop.md")
+    write(tmp_path, "bad.yaml", f"model: m\ninstructions: {{file: {name}}}\n")
+    write(tmp_path, "good.yaml", "model: m\n")
+    folder = AgentFolder(tmp_path, {})
+    assert list(folder.agents) == ["good"]
+    assert [(problem.file.name, problem.line, problem.column) for problem in folder.problems] == [("bad.yaml", 2, 22)]
+
+
+def test_a_prompt_that_was_missing_is_picked_up_when_it_comes(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "model: m\ninstructions: {file: p.md}\n")
+    folder = AgentFolder(tmp_path, {})
+    assert folder.agents == {}
+    write(tmp_path, "p.md", "here")
+    assert folder.refresh()
+    assert (folder.agents["a"].instructions, folder.problems) == ("here", [])
+
+
+def test_a_folder_that_cannot_be_listed_keeps_what_it_had_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "agents"
+    path.mkdir()
+    write(path, "a.yaml", "model: m\n")
+    folder = AgentFolder(path, {})
+    path.rename(tmp_path / "aside")
+    path.symlink_to(path)
+    assert folder.refresh()
+    assert list(folder.agents) == ["a"]
+    assert "cannot be read" in folder.problems[0].message
+    assert not folder.refresh()
+    path.unlink()
+    (tmp_path / "aside").rename(path)
+    assert folder.refresh()
+    assert (list(folder.agents), folder.problems) == (["a"], [])
+
+
+async def seen(folder: AgentFolder, name: str) -> None:
+    with anyio.fail_after(10):
+        while True:
+            if name in folder.agents:
+                return
+            await anyio.sleep(0.01)
+
+
 async def test_it_can_be_watched_in_the_background(tmp_path: Path) -> None:
     folder = AgentFolder(tmp_path, {})
     async with anyio.create_task_group() as group:
         group.start_soon(folder.watch, 0.01)
         write(tmp_path, "a.yaml", "model: m\n")
-        with anyio.fail_after(10):
-            while True:
-                if "a" in folder.agents:
-                    break
-                await anyio.sleep(0.01)
+        await seen(folder, "a")
         group.cancel_scope.cancel()
+
+
+class FullDisk(logging.Handler):
+    """A log that cannot be written to, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.refused:
+            self.refused += 1
+            raise OSError("No space left on device")
+
+
+async def test_watching_goes_on_whatever_happens_to_one_look(tmp_path: Path) -> None:
+    folder, log = AgentFolder(tmp_path, {}), FullDisk()
+    logging.getLogger("gateway.agents.folder").addHandler(log)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(folder.watch, 0.01)
+            write(tmp_path, "bad.yaml", "modle: m\n")
+            write(tmp_path, "a.yaml", "model: m\n")
+            await seen(folder, "a")
+            write(tmp_path, "b.yaml", "model: m\n")
+            await seen(folder, "b")
+            group.cancel_scope.cancel()
+    finally:
+        logging.getLogger("gateway.agents.folder").removeHandler(log)
+    assert log.refused == 1

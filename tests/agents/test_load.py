@@ -1,8 +1,12 @@
 """From a file to an agent, and from a mistake to a message."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.agents.document import agent_schema
 from gateway.agents.load import load_agent, load_agents
@@ -196,6 +200,60 @@ def test_a_prompt_that_is_not_there_is_told_at_its_name(tmp_path: Path) -> None:
     assert refused(tmp_path, "model: m\ninstructions: {file: p.md}\n") == [
         "agent.yaml:2:22: the prompt file 'p.md' cannot be read: No such file or directory"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ('"a\\0b"', "no file can be named 'a\\x00b'"),
+        ("loop.md", "the prompt file 'loop.md' cannot be read: Too many levels of symbolic links"),
+        ("loop.md/below.md", "the prompt file 'loop.md/below.md' cannot be read: Too many levels of symbolic links"),
+        ("folder", "the prompt file 'folder' is not a file"),
+        ("pipe", "the prompt file 'pipe' is not a file"),
+        ("endless", "'endless' is outside the agents folder"),
+        ("large.md", "the prompt file 'large.md' is larger than 1048576 bytes"),
+        ("x" * 300, f"the prompt file '{'x' * 300}' cannot be read: File name too long"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_prompt_that_is_no_plain_file_is_told_at_its_name(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "loop.md").symlink_to("loop.md")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    os.truncate(write(tmp_path, "", "large.md"), 2**40)
+    (problem,) = refused(tmp_path, f"model: m\ninstructions: {{file: {name}}}\n")
+    assert problem == f"agent.yaml:2:22: {message}"
+
+
+@pytest.mark.parametrize("name", ["loop.yaml", "pipe.yaml", "folder.yaml", "gone.yaml"])
+def test_what_is_no_plain_file_is_no_document(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    (tmp_path / "gone.yaml").symlink_to("nowhere.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    write(tmp_path, "model: m\n", "good.yaml")
+    loaded = load_agents(tmp_path, {})
+    assert (list(loaded.specs), loaded.errors) == (["good"], {})
+    with pytest.raises(DocumentError):
+        load_agent(tmp_path / name, {})
+
+
+TEXTS = st.sampled_from([FULL, SHORT, '{"model": "m", "tools": ["a.b"], "limits": {"max_steps": 3}}'])
+
+
+@given(TEXTS, st.integers(0, 700), st.integers(0, 12), st.text(max_size=6) | st.sampled_from("\0&*[{!|>%@`'\"\\"))
+def test_however_a_document_is_mangled_it_loads_or_says_where_it_is_wrong(
+    text: str, start: int, length: int, put_in: str
+) -> None:
+    mangled = text[:start] + put_in + text[start + length :]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / ("a.json" if text.startswith("{") else "a.yaml")
+        file.write_bytes(mangled.encode("utf-8", "surrogatepass"))
+        try:
+            load_agent(file, {"COMPANY": "x"})
+        except DocumentError as error:
+            assert all("cannot be used" not in problem.message for problem in error.problems)
 
 
 def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ crash are therefore the same thing as continuing, and none of them has code of i
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Any
 
-from gateway.errors import BadArguments, GatewayError
+from gateway.errors import BadArguments, Forbidden, GatewayError, InvalidRequest
 from gateway.events import (
     CallsStarted,
     Event,
@@ -30,7 +32,7 @@ OUTCOME_UNKNOWN = (
     "The run stopped while this call was running, so its outcome is unknown. It was not repeated. "
     "Check whether it took effect before you call the tool again."
 )
-CUT_OFF = "This call was not run: the model's answer was cut off at its token limit, so its arguments are incomplete."
+CUT_OFF = "This call was not run: the model's answer was cut off, so its arguments may be incomplete."
 
 BROKEN_OFF = "This call was not run: the run broke off before it."
 LIMIT_REACHED = "This call was not run: the agent's limit for one run was reached."
@@ -51,89 +53,109 @@ class Engine:
         try:
             refusal = strictest([await rule.check_input(turn) for rule in self.rules])
             if refusal.action == "deny":
-                raise GatewayError(refusal.reason, code="refused")
-            async for event in self._steps(turn, list(history)):
-                yield event
+                raise Forbidden(refusal.reason, code="refused")
+            async with aclosing(self._steps(turn, list(history))) as events:
+                async for event in events:
+                    yield event
         except GatewayError as error:
             yield RunFailed(error=error)
 
-    async def _steps(self, turn: Turn, history: list[Item]) -> AsyncIterator[Event]:
+    async def _steps(self, turn: Turn, history: list[Item]) -> AsyncGenerator[Event]:
         agent = turn.agent
         server_tools = await self.toolbox.specs(agent) if agent.tools else ()
-        ours = {tool.name: tool for tool in server_tools}
-        tools = [*server_tools, *(tool for tool in turn.client_tools if tool.name not in ours)]
-        theirs = {tool.name for tool in tools} - ours.keys()
-        models, options = (agent.model, *agent.fallbacks), {**agent.params, **turn.options}
-        asking = ModelCall(models=models, items=(), tools=tools, options=options, live=turn.live)
-        memory, usage, model = self.memories[agent.memory], Usage(), agent.model
+        ours, theirs = {tool.name: tool for tool in server_tools}, {tool.name for tool in turn.client_tools}
+        refuse_twins(ours, turn.client_tools)
+        options = {**agent.params, **turn.options}
+        asking = ModelCall(
+            models=(agent.model, *agent.fallbacks),
+            items=(),
+            tools=[*server_tools, *turn.client_tools],
+            options=options,
+            live=turn.live,
+        )
+        memory, usage, model, steps = self.memories[agent.memory], Usage(), agent.model, 0
 
-        for _ in range(agent.max_steps):
-            if calls := pending_calls(history):
+        while True:
+            spent = steps == agent.max_steps or (
+                agent.max_tokens is not None and usage.output_tokens >= agent.max_tokens
+            )
+            if pending_calls(history):
                 asked: list[ToolCall] = []
-                async for event in self._answers(turn, ours, theirs, calls, history, asked):
-                    yield event
+                async with aclosing(self._answers(turn, ours, theirs, history, asked, spent=spent)) as answers:
+                    async for event in answers:
+                        yield event
                 waiting = tuple(call for call in pending_calls(history) if call not in asked)
                 if waiting or asked:
                     yield RunPaused(client_calls=waiting, asked_calls=tuple(asked), usage=usage, model=model)
                     return
+            if spent:
+                yield RunCompleted(reason="max_steps", usage=usage, model=model)
+                return
 
             view = await memory.view(turn, history)
-            finish = "stop"
-            async for event in self._ask(replace(asking, items=view), ours, history):
-                if isinstance(event, StepDone):
-                    finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
-                yield event
-
+            steps, finish = steps + 1, "stop"
+            async with aclosing(self._ask(replace(asking, items=view), ours, history)) as events:
+                async for event in events:
+                    if isinstance(event, StepDone):
+                        finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
+                    yield event
             if finish in ("length", "content_filter"):
-                for result in failures(history, CUT_OFF):
+                for result in failures(pending_calls(history), CUT_OFF):
                     yield ItemDone(result)
                 yield RunCompleted(reason=finish, usage=usage, model=model)
                 return
             if not pending_calls(history):
                 yield RunCompleted(reason="stop", usage=usage, model=model)
                 return
-            if agent.max_tokens and usage.output_tokens >= agent.max_tokens:
-                break
-        for result in failures(history, LIMIT_REACHED):
-            yield ItemDone(result)
-        yield RunCompleted(reason="max_steps", usage=usage, model=model)
+            asking = replace(asking, options=unforced(options))
 
     async def _ask(
         self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item]
-    ) -> AsyncIterator[ModelEvent]:
+    ) -> AsyncGenerator[ModelEvent]:
         """One model call. Its items join the history; its tool calls learn which server they are for."""
-        async for event in self.provider.stream(call):
-            if isinstance(event, ItemDone | ItemStarted):
-                item = event.item
-                if isinstance(item, ToolCall) and (spec := ours.get(item.name)):
-                    item = replace(item, server=spec.server, tool=spec.tool)
-                    event = replace(event, item=item)
-                if isinstance(event, ItemDone):
-                    history.append(item)
-            yield event
+        async with aclosing(self.provider.stream(call)) as events:
+            async for event in events:
+                if isinstance(event, ItemDone | ItemStarted):
+                    item = event.item
+                    if isinstance(item, ToolCall) and (spec := ours.get(item.name)):
+                        item = replace(item, server=spec.server, tool=spec.tool)
+                        event = replace(event, item=item)
+                    if isinstance(event, ItemDone):
+                        history.append(item)
+                yield event
 
     async def _answers(
         self,
         turn: Turn,
         ours: Mapping[str, ToolSpec],
         theirs: set[str],
-        calls: Sequence[ToolCall],
         history: list[Item],
         asked: list[ToolCall],
-    ) -> AsyncIterator[Event]:
-        """Answer every call the gateway may answer now, all at once; those a person must approve go to `asked`."""
+        *,
+        spent: bool,
+    ) -> AsyncGenerator[Event]:
+        """Answer every call the gateway may answer now, all at once; those a person must approve go to `asked`.
+
+        `spent`: nothing may be run any more.
+        """
         ready: list[tuple[ToolCall, ToolSpec, Verdict]] = []
-        for call in calls:
-            if spec := ours.get(call.name):
+        for call in pending_calls(history):
+            if call.name in theirs:
+                continue
+            if spent:
+                refused = LIMIT_REACHED
+            elif spec := ours.get(call.name):
                 verdict = await self._verdict(turn, spec, call, history)
                 if verdict.action == "ask":
                     asked.append(call)
                 else:
                     ready.append((call, spec, verdict))
-            elif call.name not in theirs:
-                result = failure(call, f"There is no tool named {call.name!r}. Available: {', '.join(ours) or 'none'}.")
-                history.append(result)
-                yield ItemDone(result)
+                continue
+            else:
+                refused = f"There is no tool named {call.name!r}. Available: {', '.join(ours) or 'none'}."
+            result = failure(call, refused)
+            history.append(result)
+            yield ItemDone(result)
         if not ready:
             return
         yield CallsStarted(tuple(call for call, _, verdict in ready if verdict.action == "allow"))
@@ -177,9 +199,25 @@ class Engine:
         return [failure(call, OUTCOME_UNKNOWN) for call in begun if call.name not in safe]
 
 
-def failures(history: Sequence[Item], reason: str) -> list[ToolResult]:
-    """An error result for every call nobody answered, so that a later turn does not find it pending."""
-    return [failure(call, reason) for call in pending_calls(history)]
+def refuse_twins(ours: Mapping[str, ToolSpec], theirs: Sequence[ToolSpec]) -> None:
+    """Two tools of one name cannot be told apart in the model's call. Raises InvalidRequest."""
+    for number, tool in enumerate(theirs):
+        if tool.name in ours:
+            raise InvalidRequest(
+                f"The function {tool.name!r} has the name of a tool of this agent. Give it another name.",
+                param=f"tools[{number}].name",
+                code="invalid_value",
+            )
+
+
+def unforced(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options once a call was made: a tool that must be called is called once, not for ever."""
+    return options if options.get("tool_choice") in (None, "auto", "none") else {**options, "tool_choice": "auto"}
+
+
+def failures(calls: Sequence[ToolCall], reason: str) -> list[ToolResult]:
+    """An error result for each call, so that a later turn does not find it pending."""
+    return [failure(call, reason) for call in calls]
 
 
 def failure(call: ToolCall, reason: str) -> ToolResult:

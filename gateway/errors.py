@@ -64,6 +64,13 @@ class ConversationLocked(GatewayError):
     status, type, code = 400, "invalid_request_error", "conversation_locked"
 
 
+class CallerGone(GatewayError):
+    """The client hung up before its turn began."""
+
+    # What nginx logs for it; nobody is there to read it.
+    status, type, code = 499, "invalid_request_error", "client_closed_request"
+
+
 class BadArguments(GatewayError):
     """The arguments of a tool call are not valid. The message is for the model, which may try again."""
 

@@ -7,7 +7,7 @@ Memory    what the model gets to see      gateway/memory
 Store     what survives the process       gateway/stores
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self
 
@@ -95,7 +95,7 @@ class Provider(Protocol):
     upstream request.
     """
 
-    def stream(self, call: ModelCall) -> AsyncIterator[ModelEvent]: ...
+    def stream(self, call: ModelCall) -> AsyncGenerator[ModelEvent]: ...
 
 
 class Toolbox(Protocol):
@@ -168,17 +168,14 @@ class Store(Protocol):
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *exc: object) -> None: ...
 
-    async def begin(self, turn: Turn) -> None:
-        """Save the turn and its input, status in_progress. Raises `ConversationLocked` unless `turn.parent` is
-        its conversation's newest turn, and `NotFound` for an unknown parent or conversation."""
+    async def begin(self, turn: Turn, end: TurnEnd | None = None) -> None:
+        """Save the turn and its input, status in_progress; with `end`, as one that is over. Raises
+        `ConversationLocked` unless `turn.parent` is its conversation's newest turn, and `NotFound` for an unknown
+        parent or conversation."""
         ...
 
-    async def append(self, turn_id: str, *items: Item) -> None:
-        """Add output items, all or none."""
-        ...
-
-    async def intend(self, turn_id: str, *call_ids: str) -> None:
-        """Note, before a tool is called, that it is about to be."""
+    async def append(self, turn_id: str, *items: Item, begun: Sequence[str] = ()) -> None:
+        """Add output items, and the call_ids of the tool calls that are about to be `begun`: all or none."""
         ...
 
     async def end(self, turn_id: str, end: TurnEnd, *items: Item) -> None:

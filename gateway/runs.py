@@ -1,33 +1,31 @@
 """The life of a run: start it, record it, let any number of readers follow it, stop it.
 
 A run belongs to the gateway, not to the HTTP request that started it: readers come and go. An item is
-in the store before any reader sees it. Not here: what a run does (engine) and how it looks (apis).
+in the store before any reader sees it. Not here: what a run does (engine), how it is written down (recorder) and how it
+looks (apis).
 """
 
 import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 
-from gateway.engine import BROKEN_OFF, OUTCOME_UNKNOWN, Engine, failure
-from gateway.errors import ConversationLocked, GatewayError, InvalidRequest, NotFound, RunInterrupted
-from gateway.events import (
-    CallsStarted,
-    Ending,
-    Event,
-    ItemDone,
-    RunCancelled,
-    RunCompleted,
-    RunFailed,
-    RunPaused,
-    StepDone,
-)
+from gateway.engine import Engine
+from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
+from gateway.events import Ending, Event, RunCancelled, RunFailed
 from gateway.items import Item, ToolCall, ToolResult, pending_calls
 from gateway.ports import Store, StoredTurn, Turn, TurnEnd
+from gateway.recorder import Recorder
+from gateway.turnstile import Turnstile
 
 logger = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two attempts to store an ending that the store did not take, doubled from the one to the other."""
+
+SHUTDOWN = "shutdown"
 
 
 class Run:
@@ -39,7 +37,12 @@ class Run:
         self._events: list[Event] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._readers = 0
+        self._ending = False
         self._task: asyncio.Task[None] | None = None
+
+    def begin(self, life: Coroutine[None, None, None]) -> None:
+        """Let it happen, in a task of its own."""
+        self._task = asyncio.create_task(life)
 
     def publish(self, *events: Event) -> None:
         """Add to the log and wake the readers. The ending is the last thing ever published."""
@@ -94,15 +97,34 @@ class Run:
         """What was published so far."""
         return self._events
 
-    def stop(self) -> None:
-        """Ask the run to stop, upstream request and tool calls included; its ending follows."""
-        if self._task is not None and not self.finished:
-            self._task.cancel()
+    def abandon(self) -> None:
+        """The client that asked has hung up: a stored run goes on without it, another stops."""
+        if self.turn.stored:
+            self.wake()
+        else:
+            self.stop()
+
+    def stop(self, why: str = "") -> None:
+        """Ask the run to stop, upstream request and tool calls included; its ending follows.
+
+        Too late once it is being ended: what is on its way to the store cannot be called back.
+        """
+        if self._task is not None and not self._ending:
+            self._task.cancel(why)
+
+    def end(self) -> None:
+        """From now on `stop` does nothing."""
+        self._ending = True
 
     async def cancel(self) -> None:
         """Stop the run. Returns when it has its ending."""
         self.stop()
         await self.ended()
+
+    async def gone(self) -> None:
+        """Returns when nothing of the run is left to do, the writing of its ending included."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
 
 class Runs:
@@ -112,26 +134,35 @@ class Runs:
         self._engine = engine
         self._store = store
         self._live: dict[str, Run] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._turnstile = Turnstile()
+        self._unwritten: dict[str, Recorder] = {}
+        self._writing: set[asyncio.Task[None]] = set()
 
-    async def start(self, turn: Turn, *, wait: bool = True) -> Run:
+    async def start(self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True) -> Run:
         """Begin a turn; durable when this returns, if it is to be stored.
 
         Turns of one conversation never overlap: this one waits for those before it, or, with `wait` false,
-        raises ConversationLocked. Raises NotFound for a parent or conversation that is missing or another
-        owner's, and InvalidRequest when the history ends in calls the client has not answered.
+        raises ConversationLocked. Raises CallerGone if it is no longer `wanted` when its time has come, NotFound for a
+        parent or conversation that is missing or another owner's, and InvalidRequest when the history ends in calls
+        the client has not answered.
         """
-        lock = await self._lock(turn.conversation, wait=wait) if turn.conversation else None
+        if turn.conversation:
+            await self._turnstile.enter(turn.conversation, wait=wait)
         try:
             turn = await self._placed(turn)
-            history = [*await self._store.history(turn.parent), *turn.input] if turn.parent else turn.input
-            refuse_unanswered(history)
+            if not wanted():
+                raise CallerGone
+            before = await self._store.history(turn.parent) if turn.parent else ()
+            open_calls = answerable(before, turn.input)
             if turn.stored:
                 await self._store.begin(turn)
-            return self._launch(turn, history, lock)
         except BaseException:
-            self._release(lock, turn)
+            self._leave(turn)
             raise
+        run = self._live[turn.id] = Run(turn)
+        recorder = Recorder(turn.id, self._store if turn.stored else None, run.publish, open_calls)
+        run.begin(self._live_through(run, recorder, [*before, *turn.input]))
+        return run
 
     async def _placed(self, turn: Turn) -> Turn:
         """The turn with its parent, once that has ended. What belongs to another owner is not found."""
@@ -139,216 +170,157 @@ class Runs:
             conversation = await self._store.conversation(turn.conversation)
             if conversation.owner != turn.owner:
                 raise NotFound
-            return dataclasses.replace(turn, parent=conversation.newest)
-        if turn.parent:
+            turn = dataclasses.replace(turn, parent=conversation.newest)
+        elif turn.parent:
             if live := self._live.get(turn.parent):
                 await live.ended()
             if await self._store.owner(turn.parent) != turn.owner:
                 raise NotFound
+        if turn.parent and (recorder := self._unwritten.get(turn.parent)):
+            await recorder.write_ending()
         return turn
 
     async def note(self, turn: Turn) -> None:
         """Put a turn's input into its conversation without asking a model. Durable when this returns."""
         assert turn.conversation
-        lock = await self._lock(turn.conversation, wait=True)
+        await self._turnstile.enter(turn.conversation)
         try:
-            newest = (await self._store.conversation(turn.conversation)).newest
-            await self._store.begin(dataclasses.replace(turn, parent=newest))
-            await self._store.end(turn.id, TurnEnd(status="completed", ended_at=time.time()))
+            turn = await self._placed(turn)
+            await self._store.begin(turn, TurnEnd(status="completed", ended_at=time.time()))
         finally:
-            self._release(lock, turn)
+            self._leave(turn)
 
     def find(self, turn_id: str) -> Run | None:
         """The run if it is still going on in this process."""
         return self._live.get(turn_id)
 
     async def recover(self) -> None:
-        """Go on with every run that a crash interrupted. The model is told of calls with an unknown outcome."""
+        """Go on with every run that a stop of the gateway interrupted. The model is told of calls with an unknown
+        outcome. When this returns, each has its place: a new turn waits for it."""
         for stored in await self._store.unfinished():
+            turn = stored.turn
             try:
-                await self._go_on(stored)
+                if turn.conversation:
+                    await self._turnstile.enter(turn.conversation, wait=False)
             except GatewayError:
-                # One that cannot go on must not keep the others from it.
-                logger.exception("Run %s was interrupted and could not go on", stored.turn.id)
+                logger.exception("Run %s was interrupted and cannot go on", turn.id)
+                continue
+            logger.warning("Going on with run %s, which a stop of the gateway interrupted.", turn.id)
+            run = self._live[turn.id] = Run(turn)
+            run.begin(self._go_on(run, stored))
 
-    async def _go_on(self, stored: StoredTurn) -> None:
-        turn = stored.turn
-        lock = await self._lock(turn.conversation, wait=True) if turn.conversation else None
+    async def _go_on(self, run: Run, stored: StoredTurn) -> None:
+        turn = run.turn
+        history: list[Item] = []
         try:
-            history = await self._store.history(turn.id)
-            unknown = await self._engine.unknown_outcomes(turn, history, stored.intents)
-            if unknown:
-                await self._store.append(turn.id, *unknown)
-        except BaseException:
-            self._release(lock, turn)
-            raise
-        logger.warning("Going on with run %s, which a stop of the gateway interrupted.", turn.id)
-        self._launch(turn, [*history, *unknown], lock)
+            try:
+                history = await self._store.history(turn.id)
+                unknown = await self._engine.unknown_outcomes(turn, history, stored.intents)
+                if unknown:
+                    await self._store.append(turn.id, *unknown)
+                    history += unknown
+            except GatewayError as error:
+                ending = RunFailed(error=error)
+            else:
+                ending = None
+            recorder = Recorder(turn.id, self._store, run.publish, pending_calls(history), stored.intents)
+            await self._end(run, recorder, ending or await self._play(run, recorder, history))
+        finally:
+            self._part(run)
 
     async def close(self) -> None:
         """Leave stored runs unfinished for the next start to recover; end the others."""
-        tasks = [run._task for run in self._live.values() if run._task is not None]  # pyright: ignore[reportPrivateUsage]
-        for task in tasks:
-            task.cancel("shutdown")
-        if tasks:
-            await asyncio.wait(tasks)
+        runs = list(self._live.values())
+        for run in runs:
+            run.stop(SHUTDOWN)
+        for run in runs:
+            await run.gone()
+        for task in self._writing:
+            task.cancel()
 
-    async def _lock(self, conversation: str, *, wait: bool) -> asyncio.Lock:
-        lock = self._locks.setdefault(conversation, asyncio.Lock())
-        if lock.locked() and not wait:
-            raise ConversationLocked(param="conversation")
-        await lock.acquire()
-        return lock
+    async def _live_through(self, run: Run, recorder: Recorder, history: Sequence[Item]) -> None:
+        try:
+            await self._end(run, recorder, await self._play(run, recorder, history))
+        finally:
+            self._part(run)
 
-    def _release(self, lock: asyncio.Lock | None, turn: Turn) -> None:
-        if lock is None or turn.conversation is None:
-            return
-        lock.release()
-        # asyncio.Lock is fair: if somebody waits, they hold it next and release it in their turn.
-        if not lock.locked() and not getattr(lock, "_waiters", None):
-            self._locks.pop(turn.conversation, None)
+    async def _end(self, run: Run, recorder: Recorder, ending: Ending | None) -> None:
+        """Nobody waits for ever: whatever goes wrong here, the readers get an ending."""
+        run.end()
+        try:
+            if ending is not None:
+                await recorder.finish(ending)
+        finally:
+            run.publish(RunCancelled() if ending is None else RunFailed(error=GatewayError()))
+        if recorder.unwritten:
+            self._write_later(run.turn.id, recorder)
 
-    def _launch(self, turn: Turn, history: Sequence[Item], lock: asyncio.Lock | None) -> Run:
-        run = Run(turn)
-        self._live[turn.id] = run
-        run._task = asyncio.create_task(self._drive(run, history, lock))  # pyright: ignore[reportPrivateUsage]
-        return run
-
-    async def _drive(self, run: Run, history: Sequence[Item], lock: asyncio.Lock | None) -> None:
+    async def _play(self, run: Run, recorder: Recorder, history: Sequence[Item]) -> Ending | None:
+        """Take the run to its ending, whatever that is. None: the gateway stops, and the next start goes on with it."""
         turn = run.turn
-        recorder = Recorder(run, self._store if turn.stored else None)
         try:
             # Closed here and not by the garbage collector: closing is what aborts the request to the provider.
             async with asyncio.timeout(turn.agent.deadline), aclosing(self._engine.run(turn, history)) as events:
                 async for event in events:
+                    if isinstance(event, Ending):
+                        return event
                     await recorder.record(event)
         except asyncio.CancelledError as stop:
-            # A shutdown leaves a stored run open in the store, so that the next start goes on with it.
-            await recorder.close(RunCancelled(), stored="shutdown" not in stop.args)
+            return None if turn.stored and SHUTDOWN in stop.args else RunCancelled()
         except TimeoutError:
             seconds = f"{turn.agent.deadline:g}"
-            error = RunInterrupted(f"The run took longer than its deadline of {seconds} seconds.")
-            await recorder.close(RunFailed(error=error))
+            return RunFailed(error=RunInterrupted(f"The run took longer than its deadline of {seconds} seconds."))
         except GatewayError as error:
-            await recorder.close(RunFailed(error=error))
+            return RunFailed(error=error)
         except Exception:
             logger.exception("Run %s failed", turn.id)
-            await recorder.close(RunFailed(error=GatewayError()))
-        finally:
-            del self._live[turn.id]
-            self._release(lock, turn)
+        return RunFailed(error=GatewayError())
+
+    def _write_later(self, turn_id: str, recorder: Recorder) -> None:
+        """Keep trying to store an ending, so that the conversation can go on once the disk has room again."""
+
+        async def write() -> None:
+            pause = FIRST_PAUSE
+            while recorder.unwritten:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                try:
+                    await recorder.write_ending()
+                except GatewayError:
+                    continue
+            del self._unwritten[turn_id]
+
+        self._unwritten[turn_id] = recorder
+        task = asyncio.create_task(write())
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    def _part(self, run: Run) -> None:
+        del self._live[run.turn.id]
+        self._leave(run.turn)
+
+    def _leave(self, turn: Turn) -> None:
+        if turn.conversation:
+            self._turnstile.leave(turn.conversation)
 
 
-class Recorder:
-    """Writes a run down, then shows it: nothing is published before the store has acknowledged it.
-
-    Finished items are held until the event after them, so that the last items and the ending are one commit.
-    """
-
-    def __init__(self, run: Run, store: Store | None) -> None:
-        self._run = run
-        self._store = store
-        self._held: list[Event] = []
-        self._items: list[Item] = []
-        self._unanswered: dict[str, ToolCall] = {}
-        self._begun: set[str] = set()
-
-    async def record(self, event: Event) -> None:
-        if self._store is None:
-            self._run.publish(event)
-            return
-        match event:
-            case ItemDone(item=item):
-                self._hold(item)
-            case StepDone():
-                self._held.append(event)
-            case CallsStarted(calls=calls):
-                turn_id = self._run.turn.id
-                self._begun.update(call.call_id for call in calls)
-                items, self._items = self._items, []
-                # Both are queued before either is awaited: one commit, in this order.
-                await asyncio.gather(
-                    self._store.append(turn_id, *items),
-                    self._store.intend(turn_id, *(call.call_id for call in calls)),
-                )
-                self._publish(event)
-            case RunPaused() | RunCompleted() | RunFailed() | RunCancelled():
-                if isinstance(event, RunFailed):
-                    self._settle()
-                await self._store.end(self._run.turn.id, to_end(event), *self._items)
-                self._publish(event)
-            case _:
-                if self._items:
-                    items, self._items = self._items, []
-                    await self._store.append(self._run.turn.id, *items)
-                self._publish(event)
-
-    def _hold(self, item: Item) -> None:
-        self._held.append(ItemDone(item))
-        self._items.append(item)
-        if isinstance(item, ToolCall) and item.server:
-            self._unanswered[item.call_id] = item
-        elif isinstance(item, ToolResult):
-            self._unanswered.pop(item.call_id, None)
-
-    def _settle(self) -> None:
-        """Answer the gateway's own calls that a run left open when it broke off.
-
-        Else the next turn would find them pending and run them: again, if they were begun.
-        """
-        for call in list(self._unanswered.values()):
-            self._hold(failure(call, OUTCOME_UNKNOWN if call.call_id in self._begun else BROKEN_OFF))
-
-    def _publish(self, event: Event) -> None:
-        if self._held:
-            held, self._held = self._held, []
-            self._run.publish(*held, event)
-        else:
-            self._run.publish(event)
-
-    async def close(self, ending: RunFailed | RunCancelled, *, stored: bool = True) -> None:
-        """End a run that broke off. Readers get their ending even if the store fails; the store's own ending is then
-        written by the recovery at the next start."""
-        if self._run.finished:
-            return
-        if self._store is not None and stored:
-            self._settle()
-            try:
-                await asyncio.shield(self._store.end(self._run.turn.id, to_end(ending), *self._items))
-            except GatewayError as error:
-                # What could not be stored is not shown either.
-                ending, stored = RunFailed(error=error), False
-            except asyncio.CancelledError:
-                logger.warning("The ending of run %s may not have been stored.", self._run.turn.id)
-        if stored:
-            self._publish(ending)
-        else:
-            self._run.publish(ending)
-
-
-def to_end(ending: Ending) -> TurnEnd:
-    """How the store keeps an ending."""
-    now = time.time()
-    match ending:
-        case RunPaused(usage=usage, model=model):
-            return TurnEnd(status="paused", usage=usage, model=model, ended_at=now)
-        case RunCompleted(reason=reason, usage=usage, model=model):
-            status = "completed" if reason == "stop" else "incomplete"
-            return TurnEnd(status=status, reason=reason, usage=usage, model=model, ended_at=now)
-        case RunFailed(error=error, usage=usage):
-            return TurnEnd(status="failed", error=error, usage=usage, ended_at=now)
-        case RunCancelled(usage=usage):
-            return TurnEnd(status="cancelled", usage=usage, ended_at=now)
-
-
-def refuse_unanswered(history: Sequence[Item]) -> None:
-    """OpenAI's two rules: every client-run call has its output, and every output belongs to a call."""
+def answerable(before: Sequence[Item], given: Sequence[Item]) -> list[ToolCall]:
+    """The calls without a result, all the gateway's. Raises InvalidRequest where OpenAI's rules are broken: every
+    client-run call has its output, every output belongs to a call, and none is given twice."""
+    history = [*before, *given]
     calls = {item.call_id for item in history if isinstance(item, ToolCall)}
-    for item in history:
-        if item.kind == "tool_result" and item.call_id not in calls:
+    answered = {item.call_id for item in before if isinstance(item, ToolResult)}
+    for item in given:
+        if not isinstance(item, ToolResult):
+            continue
+        if item.call_id not in calls:
             raise InvalidRequest(
                 f"No tool call found for function call output with call_id {item.call_id}.", param="input"
             )
-    for call in pending_calls(history):
+        if item.call_id in answered:
+            raise InvalidRequest(f"The function call {item.call_id} has its output already.", param="input")
+    open_calls = pending_calls(history)
+    for call in open_calls:
         if not call.server:
             raise InvalidRequest(f"No tool output found for function call {call.call_id}.", param="input")
+    return open_calls

@@ -38,9 +38,16 @@ Row = tuple[str, str]
 
 
 def begin(
-    db: sqlite3.Connection, turn: Turn, agent: str, agent_body: str | None, request: str, items: Sequence[Row]
+    db: sqlite3.Connection,
+    turn: Turn,
+    agent: str,
+    agent_body: str | None,
+    request: str,
+    items: Sequence[Row],
+    over: tuple[TurnEnd, str] | None,
 ) -> None:
-    """`agent` is its key; `agent_body` is None when the row is known to be there.
+    """`agent` is its key; `agent_body` is None when the row is known to be there. `over`: the ending of a turn that
+    nobody runs, and its `dump_end`.
 
     A deleted turn cannot be continued, unless by the conversation whose newest it is: the conversation lives on.
     """
@@ -55,26 +62,24 @@ def begin(
     if turn.conversation is not None:
         db.execute("update conversations set newest = ? where id = ?", (n, turn.conversation))
     _add(db, n, 0, items)
+    if over is not None:
+        _close(db, n, *over)
 
 
-def append(db: sqlite3.Connection, turn_id: str, items: Sequence[Row]) -> None:
-    _add(db, _running(db, turn_id)[0], 1, items)
-
-
-def intend(db: sqlite3.Connection, turn_id: str, call_ids: Sequence[str]) -> None:
+def append(db: sqlite3.Connection, turn_id: str, items: Sequence[Row], begun: Sequence[str]) -> None:
     n, _ = _running(db, turn_id)
-    db.executemany(
-        "insert into intents (turn, call_id) values (?, ?) on conflict do nothing", [(n, c) for c in call_ids]
-    )
+    _add(db, n, 1, items)
+    if begun:
+        db.executemany(
+            "insert into intents (turn, call_id) values (?, ?) on conflict do nothing", [(n, c) for c in begun]
+        )
 
 
 def end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, items: Sequence[Row]) -> bool:
     """`ending` is `dump_end(end)`. Whether the turn was deleted while it ran."""
     n, deleted = _running(db, turn_id)
     _add(db, n, 1, items)
-    db.execute(
-        "update turns set status = ?, ended_at = ?, ending = ? where n = ?", (end.status, end.ended_at, ending, n)
-    )
+    _close(db, n, end, ending)
     if deleted:
         _purge(db, n)
     return bool(deleted)
@@ -147,6 +152,12 @@ def _running(db: sqlite3.Connection, turn_id: str) -> tuple[int, int]:
     if status != "in_progress":
         raise ValueError(f"Turn '{turn_id}' has already ended.")
     return n, deleted
+
+
+def _close(db: sqlite3.Connection, n: int | None, end: TurnEnd, ending: str) -> None:
+    db.execute(
+        "update turns set status = ?, ended_at = ?, ending = ? where n = ?", (end.status, end.ended_at, ending, n)
+    )
 
 
 def _add(db: sqlite3.Connection, turn: int | None, output: int, items: Sequence[Row]) -> None:

@@ -5,7 +5,7 @@ to read-only connections (`_readers.py`); histories of the branches in use are k
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -66,7 +66,7 @@ class SQLiteStore:
         await self._writer.stop()
         os.close(self._lock)
 
-    async def begin(self, turn: Turn) -> None:
+    async def begin(self, turn: Turn, end: TurnEnd | None = None) -> None:
         agent, agent_body = dump_agent(turn.agent)
         rows, size = dump_items(turn.input)
         known = agent in self._agents
@@ -77,6 +77,7 @@ class SQLiteStore:
             agent_body=None if known else agent_body,
             request=dump_request(turn),
             items=rows,
+            over=None if end is None else (end, dump_end(end)),
         )
 
         def committed(_: None) -> None:
@@ -85,13 +86,10 @@ class SQLiteStore:
 
         await self._writer.write(operation, committed)
 
-    async def append(self, turn_id: str, *items: Item) -> None:
+    async def append(self, turn_id: str, *items: Item, begun: Sequence[str] = ()) -> None:
         rows, size = dump_items(items)
-        operation = partial(_writes.append, turn_id=turn_id, items=rows)
+        operation = partial(_writes.append, turn_id=turn_id, items=rows, begun=begun)
         await self._writer.write(operation, lambda _: self._histories.added(turn_id, items, size))
-
-    async def intend(self, turn_id: str, *call_ids: str) -> None:
-        await self._writer.write(partial(_writes.intend, turn_id=turn_id, call_ids=call_ids))
 
     async def end(self, turn_id: str, end: TurnEnd, *items: Item) -> None:
         rows, size = dump_items(items)

@@ -171,7 +171,7 @@ async def test_unknown_ids_are_not_found(store: Store) -> None:
         store.history("x"),
         store.delete("x"),
         store.append("x", said("a")),
-        store.intend("x", "1"),
+        store.append("x", begun=["1"]),
         store.end("x", DONE),
         store.conversation("x"),
         store.update_conversation("x", {}),
@@ -220,8 +220,8 @@ async def test_unfinished_are_the_turns_without_an_end_and_know_their_intents(op
         for turn in left:
             await store.begin(turn)
         await store.append(left[0].id, EVERY_ITEM[3])
-        await store.intend(left[0].id, "1", "2")
-        await store.intend(left[0].id, "2")
+        await store.append(left[0].id, begun=["1", "2"])
+        await store.append(left[0].id, begun=["2"])
     async with open_store() as store:
         unfinished = await store.unfinished()
     assert [stored.turn for stored in unfinished] == left

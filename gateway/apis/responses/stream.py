@@ -25,7 +25,7 @@ from gateway.events import (
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
 from gateway.ports import Turn
-from gateway.runs import to_end
+from gateway.recorder import to_end
 
 
 @dataclass(slots=True)

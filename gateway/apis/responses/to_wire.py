@@ -8,7 +8,7 @@ from gateway.errors import GatewayError
 from gateway.events import Event, ItemDone, RunCancelled, RunCompleted, RunFailed, RunPaused, Usage
 from gateway.items import Item
 from gateway.ports import StoredTurn, Turn, TurnEnd
-from gateway.runs import to_end
+from gateway.recorder import to_end
 
 ERROR_CODES = {"rate_limit_error": "rate_limit_exceeded", "insufficient_quota": "rate_limit_exceeded"}
 """`response.error.code` is a closed list in the SDKs; what is not in it is `server_error` or `invalid_prompt`."""

@@ -1,0 +1,193 @@
+"""Writes one run down, then shows it: nothing is published before the store has acknowledged it.
+
+Finished messages and calls are held until the event after them, so that the last items and the ending are one commit.
+A tool's result is written at once: the tool has acted, and the next model call may take minutes.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from gateway.engine import BROKEN_OFF, OUTCOME_UNKNOWN, failure
+from gateway.errors import GatewayError, StorageFull
+from gateway.events import (
+    CallsStarted,
+    Ending,
+    Event,
+    ItemDone,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunPaused,
+    StepDone,
+    Usage,
+)
+from gateway.items import Item, ToolCall, ToolResult
+from gateway.ports import Store, TurnEnd
+
+logger = logging.getLogger(__name__)
+
+NOT_WRITTEN = (
+    "The gateway could not write the end of this run to its database. It goes on trying; free disk space, and "
+    "look at the run again."
+)
+
+
+class Recorder:
+    """The record of one run. `store` is None for a run that is not stored: it is only shown.
+
+    `open_calls` are the calls without a result that the run begins with, `begun` the ids of those that an earlier
+    process had begun.
+    """
+
+    def __init__(
+        self,
+        turn_id: str,
+        store: Store | None,
+        publish: Callable[..., None],
+        open_calls: Iterable[ToolCall] = (),
+        begun: Iterable[str] = (),
+    ) -> None:
+        self._turn_id = turn_id
+        self._store = store
+        self._publish = publish
+        self._held: list[Event] = []
+        self._items: list[Item] = []
+        self._open = {call.call_id: call for call in open_calls}
+        self._begun = set(begun)
+        self._usage = Usage()
+        self._unwritten: TurnEnd | None = None
+
+    async def record(self, event: Event) -> None:
+        """Take down what happened, in the order in which it did. Not for endings. Raises StorageFull."""
+        if isinstance(event, StepDone) and event.usage is not None:
+            self._usage += event.usage
+        if self._store is None:
+            self._publish(event)
+            return
+        match event:
+            case ItemDone(item=item):
+                self._held.append(event)
+                self._items.append(item)
+                if isinstance(item, ToolResult):
+                    await self._write(self._store)
+            case StepDone():
+                self._held.append(event)
+            case CallsStarted(calls=calls):
+                ids = [call.call_id for call in calls]
+                await self._write(self._store, ids)
+                self._begun.update(ids)
+                self._publish(event)
+            case _:
+                if self._held:
+                    await self._write(self._store)
+                self._publish(event)
+
+    async def _write(self, store: Store, begun: Sequence[str] = ()) -> None:
+        """Store what is held, note the calls that are about to begin, and show it."""
+        if self._items or begun:
+            write = asyncio.ensure_future(store.append(self._turn_id, *self._items, begun=begun))
+            try:
+                await asyncio.shield(write)
+            except asyncio.CancelledError:
+                # The write goes on. The run's end must know whether these items are stored.
+                await asyncio.wait([write])
+                if not write.cancelled() and write.exception() is None:
+                    self._written()
+                raise
+        self._written()
+
+    def _written(self) -> None:
+        self._open = opened(self._open, self._items)
+        self._items = []
+        held, self._held = self._held, []
+        if held:
+            self._publish(*held)
+
+    async def finish(self, ending: Ending) -> None:
+        """End the run. Its readers have their ending when this returns, also when the store fails: see `unwritten`."""
+        if isinstance(ending, RunFailed | RunCancelled):
+            ending = replace(ending, usage=self._usage)
+            if self._store is not None:
+                self._settle()
+        if self._store is None:
+            self._publish(ending)
+            return
+        end = to_end(ending)
+        try:
+            await self._store.end(self._turn_id, end, *self._items)
+        except GatewayError as error:
+            logger.error("The ending of run %s was not stored: %s", self._turn_id, error)
+            self._unwritten = end
+            # What is not stored is not shown either.
+            known = StorageFull(NOT_WRITTEN) if isinstance(error, StorageFull) else error
+            self._publish(RunFailed(error=known, usage=self._usage))
+        except Exception:
+            logger.exception("The last items of run %s cannot be stored", self._turn_id)
+            await self._finish_without_items(self._store)
+        else:
+            self._publish(*self._held, ending)
+
+    async def _finish_without_items(self, store: Store) -> None:
+        """An item that no store takes must not keep the run open: nobody could continue the conversation."""
+        ending = RunFailed(error=GatewayError(), usage=self._usage)
+        self._items = [self._failure(call) for call in self._open.values()]
+        try:
+            await store.end(self._turn_id, to_end(ending), *self._items)
+        except Exception:
+            logger.exception("The ending of run %s was not stored", self._turn_id)
+            self._unwritten = to_end(ending)
+        self._publish(ending)
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether the run ended for its readers but not yet in the store."""
+        return self._unwritten is not None
+
+    async def write_ending(self) -> None:
+        """Try once more to store the ending. Raises StorageFull."""
+        if self._store is not None and self._unwritten is not None:
+            await self._store.end(self._turn_id, self._unwritten, *self._items)
+            self._unwritten = None
+
+    def _settle(self) -> None:
+        """Answer the calls that a run left open when it broke off.
+
+        Else the next turn would find them pending, and run them again if they are the gateway's, or ask the client for
+        the outputs of a run that failed.
+        """
+        for call in opened(self._open, self._items).values():
+            result = self._failure(call)
+            self._held.append(ItemDone(result))
+            self._items.append(result)
+
+    def _failure(self, call: ToolCall) -> ToolResult:
+        return failure(call, OUTCOME_UNKNOWN if call.call_id in self._begun else BROKEN_OFF)
+
+
+def opened(calls: dict[str, ToolCall], items: Sequence[Item]) -> dict[str, ToolCall]:
+    """The calls without a result after these items."""
+    open_calls = dict(calls)
+    for item in items:
+        if isinstance(item, ToolCall):
+            open_calls[item.call_id] = item
+        elif isinstance(item, ToolResult):
+            open_calls.pop(item.call_id, None)
+    return open_calls
+
+
+def to_end(ending: Ending) -> TurnEnd:
+    """How the store keeps an ending."""
+    now = time.time()
+    match ending:
+        case RunPaused(usage=usage, model=model):
+            return TurnEnd(status="paused", usage=usage, model=model, ended_at=now)
+        case RunCompleted(reason=reason, usage=usage, model=model):
+            status = "completed" if reason == "stop" else "incomplete"
+            return TurnEnd(status=status, reason=reason, usage=usage, model=model, ended_at=now)
+        case RunFailed(error=error, usage=usage):
+            return TurnEnd(status="failed", error=error, usage=usage, ended_at=now)
+        case RunCancelled(usage=usage):
+            return TurnEnd(status="cancelled", usage=usage, ended_at=now)

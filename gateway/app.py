@@ -26,7 +26,7 @@ from gateway.providers.router import ProviderRouter
 from gateway.providers.settings import ProviderSettings
 from gateway.rules import RULES
 from gateway.runs import Runs
-from gateway.settings import Settings, make_folders, models_folder
+from gateway.settings import Settings, make_folders, weights_folder
 from gateway.stores import STORES
 from gateway.stores.keys import KeyRing
 from gateway.tools.deferred import DeferredToolbox
@@ -84,7 +84,7 @@ def providers(settings: Settings) -> LocalFirst:
     def route(*more: ProviderSettings) -> ProviderRouter:
         return ProviderRouter((*configured, *more), settings.limits, settings.environment)
 
-    weights = status(models_folder(settings.environment)).path
+    weights = status(weights_folder(settings.environment)).path
     return LocalFirst(route(), LocalModel(weights, lazy=True), route)
 
 

@@ -154,9 +154,9 @@ def default_servers(environ: Mapping[str, str], data: Path, agents: Path) -> dic
     return servers
 
 
-def models_folder(environ: Mapping[str, str]) -> Path:
-    """Where local weights are kept: one copy a user, shared by every checkout. `HOMEPORT_MODELS` overrides it."""
-    if chosen := environ.get("HOMEPORT_MODELS"):
+def weights_folder(environ: Mapping[str, str]) -> Path:
+    """Where local weights are kept: one copy a user, shared by every checkout. `HOMEPORT_WEIGHTS` overrides it."""
+    if chosen := environ.get("HOMEPORT_WEIGHTS"):
         return Path(chosen)
     cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache"
     return Path(cache) / "homeport" / "models"

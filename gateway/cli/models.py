@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from gateway.local_model import weights
-from gateway.settings import models_folder
+from gateway.settings import weights_folder
 
 console = Console(highlight=False)
 
@@ -18,12 +18,12 @@ INSTALL = "pip install 'homeport[local]'"
 
 
 def weights_path(environ: Mapping[str, str]) -> Path:
-    return weights.status(models_folder(environ)).path
+    return weights.status(weights_folder(environ)).path
 
 
 def pull(environ: Mapping[str, str]) -> None:
     """Shows a bar while it loads. Raises WeightsError."""
-    folder, chosen = models_folder(environ), weights.QWEN_CODER
+    folder, chosen = weights_folder(environ), weights.QWEN_CODER
     if weights.status(folder).complete:
         console.print(f"[green]✓[/] {chosen.title} is in {folder}")
         return
@@ -47,7 +47,7 @@ def pull(environ: Mapping[str, str]) -> None:
 
 def status(environ: Mapping[str, str]) -> int:
     """Exit status 1 if the model cannot be used as it is."""
-    found = weights.status(models_folder(environ))
+    found = weights.status(weights_folder(environ))
     engine = importlib.util.find_spec("xllamacpp") is not None
     if found.complete:
         console.print(f"[green]✓[/] weights: {found.path}")
@@ -63,5 +63,5 @@ def status(environ: Mapping[str, str]) -> int:
 
 
 def remove(environ: Mapping[str, str]) -> None:
-    freed = asyncio.run(weights.remove(models_folder(environ)))
+    freed = asyncio.run(weights.remove(weights_folder(environ)))
     console.print(f"Freed {freed / 1e6:.0f} MB." if freed else "There was nothing to remove.")

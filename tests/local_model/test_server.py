@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-WEIGHTS = Path(os.environ.get("HOMEPORT_MODELS", Path.home() / ".cache/homeport/models")) / QWEN_CODER.name
+WEIGHTS = Path(os.environ.get("HOMEPORT_WEIGHTS", Path.home() / ".cache/homeport/models")) / QWEN_CODER.name
 
 
 @pytest.fixture

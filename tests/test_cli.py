@@ -47,6 +47,12 @@ def test_a_wrong_agent_document_is_named_with_line_column_and_the_nearest_key(ho
     assert "✓ helper" in said
 
 
+def test_a_mistake_that_looks_like_markup_is_shown_as_it_was_written(home):
+    (home / "agents" / "wrong.yaml").write_text("model: openai/x\n'[/b]': hi\n")
+    status, said = homeport(home, "agent", "validate")
+    assert (status, "[/b]" in said, "Traceback" in said) == (1, True, False), said
+
+
 def test_an_agent_is_shown_with_its_digest(home):
     status, said = homeport(home, "agent", "show", "helper")
     assert status == 0
@@ -116,6 +122,7 @@ def test_chat_streams_an_answer_from_a_gateway_of_its_own(home):
 
 
 def test_serve_prints_what_one_needs_and_stops_cleanly(home):
+    (home / "agents" / "wrong.yaml").write_text("model: openai/x\n'[/b]': hi\n")
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
     process = subprocess.Popen(
@@ -129,6 +136,7 @@ def test_serve_prints_what_one_needs_and_stops_cleanly(home):
     _, said = process.communicate(timeout=60)
     shown = "".join(lines)
     assert re.search(r"http://127\.0\.0\.1:\d+/v1", shown)
+    assert re.search(r"wrong\.yaml:2:1: unknown key `\[/b\]`", shown)
     assert (home / ".data" / "local.key").read_text().strip() in shown
     assert "curl http" in shown
     assert "from openai import OpenAI" in shown

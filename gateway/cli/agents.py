@@ -4,6 +4,7 @@ from pathlib import Path
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
@@ -32,7 +33,7 @@ def validate(settings: Settings, paths: list[Path]) -> int:
     for name in names:
         console.print(f"[green]✓[/] {name}")
     for problem in problems:
-        console.print(f"[red]✗[/] {problem}", soft_wrap=True)
+        console.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True)
     if not names and not problems:
         console.print(f"There are no agent documents in {settings.agents}.")
     return 1 if problems else 0

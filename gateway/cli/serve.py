@@ -8,6 +8,7 @@ import sys
 import uvloop
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.panel import Panel
 
 from gateway.agents.load import load_agents
@@ -59,7 +60,7 @@ def welcome(settings: Settings, key: str, port: int) -> None:
         Panel.fit(f"[bold]Homeport[/] is at [bold cyan]{base}[/]\nkey     {key}\nagents  {', '.join(names) or 'none'}")
     )
     for error in agents.errors.values():
-        console.print(f"[yellow]warning:[/] {error}", soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escape(str(error))}", soft_wrap=True)
     body = f'{{"model": "{model}", "input": "What is Homeport?"}}'
     console.print("\n[bold]curl[/]")
     console.print(

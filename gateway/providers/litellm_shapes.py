@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from gateway.errors import ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.chat_body import Json
+from gateway.providers.unicode import clean, cleaned
 from gateway.providers.vendor_errors import from_response, without_secrets
 
 MAY_BE_DROPPED: Mapping[str, tuple[Any, ...]] = {
@@ -44,7 +45,7 @@ def as_chunk(chunk: Any) -> Json:
         delta: Any = getattr(choice, "delta", None) or getattr(choice, "message", None)
         choices.append({"delta": as_delta(delta) if delta is not None else {}, "finish_reason": choice.finish_reason})
     usage = getattr(chunk, "usage", None)
-    return {"choices": choices, "usage": plain(usage)}
+    return {"choices": cleaned(choices), "usage": plain(usage)}
 
 
 def as_delta(delta: Any) -> Json:
@@ -71,7 +72,7 @@ def generic(chunk: Json) -> Json:
     if chunk.get("tool_use") is not None:
         delta["tool_calls"] = [as_call(chunk["tool_use"])]
     finish = chunk.get("finish_reason") if chunk.get("is_finished") else None
-    return {"choices": [{"delta": delta, "finish_reason": finish}], "usage": plain(chunk.get("usage"))}
+    return {"choices": [{"delta": cleaned(delta), "finish_reason": finish}], "usage": plain(chunk.get("usage"))}
 
 
 def fitted(options: Json, supported: Iterable[str], vendor: str) -> Json:
@@ -114,7 +115,7 @@ def from_exception(provider: str, error: Exception, secrets: Iterable[str]) -> P
     if any("Timeout" in type(cause).__name__ for cause in chain):
         return ProviderTimeout(f"{provider} did not answer in time.")
     told = next((cause for cause in chain if type(cause).__name__ not in INVENTED), error)
-    words = without_secrets(first_line(str(told)), secrets)
+    words = without_secrets(clean(first_line(str(told))), secrets)
     return ProviderError(f"{provider} failed: {type(told).__name__}: {words}")
 
 

@@ -21,6 +21,7 @@ from gateway.events import ArgumentsDelta, ItemDone, ItemStarted, ModelEvent, St
 from gateway.items import Item, Message, Part, Text, ToolCall, ToolResult, new_id
 from gateway.ports import ModelCall, ToolSpec
 from gateway.providers.targets import Answer, LaneClient, Target
+from gateway.providers.unicode import clean, cleaned
 
 INSTRUCTION = """You have these tools:
 {tools}
@@ -184,7 +185,7 @@ def plain_items(items: Sequence[Item]) -> list[Item]:
         match item:
             case ToolCall():
                 try:
-                    arguments = json.loads(item.arguments or "{}")
+                    arguments = cleaned(json.loads(item.arguments or "{}"))
                 except ValueError:
                     arguments = item.arguments
                 said = json.dumps({"tool": item.name, "arguments": arguments}, ensure_ascii=False)
@@ -278,7 +279,7 @@ class SchemaAnswer:
             out.append(replace(step, finish="tool_calls"))
             return
         answer = said["final_answer"]
-        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        text = clean(answer) if isinstance(answer, str) else json.dumps(cleaned(answer), ensure_ascii=False)
         if rest := text.removeprefix(self._said):
             self._say(rest, out)
         self._done(out, complete=True)
@@ -303,5 +304,8 @@ class SchemaAnswer:
 
     def _call(self, said: Json, out: list[ModelEvent]) -> None:
         arguments = json.dumps(said.get("arguments", {}), ensure_ascii=False)
-        call = ToolCall(id=new_id("fc"), call_id=new_id("call"), name=said["tool"], arguments=arguments)
+        if clean(arguments) != arguments:
+            # Left as the escapes they were, for the model to be told of: a tool must not act on a guess.
+            arguments = json.dumps(said["arguments"])
+        call = ToolCall(id=new_id("fc"), call_id=new_id("call"), name=clean(said["tool"]), arguments=arguments)
         out += [ItemStarted(replace(call, arguments="")), ArgumentsDelta(call.id, arguments), ItemDone(call)]

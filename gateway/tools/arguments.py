@@ -110,6 +110,11 @@ def _parsed(text: str) -> dict[str, Any]:
         raise BadArguments(f"The arguments must be a JSON object, not {_kind(value)}.")
     if _depth(cast("object", value)) > MAX_DEPTH:
         raise BadArguments(f"The arguments are nested more than {MAX_DEPTH} deep.")
+    try:
+        # JSON may spell half of a surrogate pair, which nothing that comes after this can encode.
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadArguments("The arguments are not valid Unicode: a \\u escape is half of a surrogate pair.") from None
     return cast("dict[str, Any]", value)
 
 

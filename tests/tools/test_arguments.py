@@ -54,6 +54,16 @@ def test_the_message_says_what_is_wrong_and_where(text: str, message: str) -> No
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("text", ['{"x": "\\ud83d"}', '{"\\udc00": 1}', '{"x": "\ud83d"}'])
+def test_half_of_a_surrogate_pair_is_not_passed_on(text: str) -> None:
+    with pytest.raises(BadArguments, match="not valid Unicode"):
+        check(text, {"type": "object"})
+
+
+def test_a_whole_surrogate_pair_is_one_character() -> None:
+    assert check('{"x": "\\ud83d\\ude00"}', {"type": "object"}) == {"x": "\U0001f600"}
+
+
 def test_many_mistakes_are_told_a_few_at_a_time() -> None:
     schema = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(9)}}
     with pytest.raises(BadArguments, match="and 4 more"):

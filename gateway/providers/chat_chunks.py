@@ -69,6 +69,7 @@ class ChunkDecoder:
         "_items",
         "_message_id",
         "_model",
+        "_open",
         "_output",
         "_provider",
         "_reasoning_id",
@@ -79,6 +80,7 @@ class ChunkDecoder:
         "_thoughts",
         "_trusted",
         "_usage",
+        "_waiting",
         "finish",
     )
 
@@ -100,6 +102,8 @@ class ChunkDecoder:
         self._taken: set[str] | None = None
         self._usage: Json | None = None
         self._output = False
+        self._open: list[str] = []
+        self._waiting: dict[str, Item] = {}
 
     def feed(self, chunk: Json, out: list[ModelEvent]) -> None:
         """Raises ProviderError when the chunk is an error."""
@@ -156,13 +160,24 @@ class ChunkDecoder:
             elif text := part.get("text"):
                 self._say(text, out)
 
+    def _started(self, item: Item, out: list[ModelEvent]) -> None:
+        self._open.append(item.id)
+        out.append(ItemStarted(item))
+
+    def _done(self, item: Item, out: list[ModelEvent]) -> None:
+        """Items are done in the order in which they were started: a call is open to the end, what came later waits."""
+        self._waiting[item.id] = item
+        while self._open and (first := self._waiting.pop(self._open[0], None)):
+            del self._open[0]
+            out.append(ItemDone(first))
+
     # Text
 
     def _open_message(self, out: list[ModelEvent]) -> None:
         self._close_reasoning(out)
         if not self._message_id:
             self._message_id = new_id("msg")
-            out.append(ItemStarted(Message(id=self._message_id, role="assistant", content=())))
+            self._started(Message(id=self._message_id, role="assistant", content=()), out)
             self._output = True
 
     def _say(self, text: str, out: list[ModelEvent]) -> None:
@@ -183,8 +198,7 @@ class ChunkDecoder:
             parts.append(Text(text="".join(self._text), annotations=tuple(self._annotations)))
         if self._refused:
             parts.append(Refusal(text="".join(self._refused)))
-        message = Message(id=self._message_id, role="assistant", content=tuple(parts), complete=complete)
-        out.append(ItemDone(message))
+        self._done(Message(id=self._message_id, role="assistant", content=tuple(parts), complete=complete), out)
         self._message_id = ""
         self._text, self._refused, self._annotations = [], [], []
 
@@ -205,7 +219,7 @@ class ChunkDecoder:
         if not self._reasoning_id:
             self._close_message(out)
             self._reasoning_id = new_id("rs")
-            out.append(ItemStarted(Reasoning(id=self._reasoning_id)))
+            self._started(Reasoning(id=self._reasoning_id), out)
 
     def _ponder(self, words: str, out: list[ModelEvent]) -> None:
         self._open_reasoning(out)
@@ -221,7 +235,7 @@ class ChunkDecoder:
         # Signed thoughts carry their own text; unsigned ones go back under the name they came with.
         if not self._details and self._field:
             state["field"] = self._field
-        out.append(ItemDone(Reasoning(id=self._reasoning_id, text="".join(self._thoughts), state=state)))
+        self._done(Reasoning(id=self._reasoning_id, text="".join(self._thoughts), state=state), out)
         self._reasoning_id = self._field = ""
         self._thoughts, self._details = [], {}
 
@@ -275,7 +289,7 @@ class ChunkDecoder:
         if len(call.wire_id) > LONGEST_CALL_ID:
             state = {"provider": self._provider, **state, "wire_id": call.wire_id}
         call.item = ToolCall(id=new_id("fc"), call_id=call_id, name=call.name, arguments="", state=state)
-        out.append(ItemStarted(call.item))
+        self._started(call.item, out)
         self._output = True
         return call.item
 
@@ -299,7 +313,7 @@ class ChunkDecoder:
                 out.append(ArgumentsDelta(item.id, arguments))
             state = {"provider": self._provider, **item.state, **call.state} if call.state else item.state
             done = ToolCall(id=item.id, call_id=item.call_id, name=item.name, arguments=arguments, state=state)
-            out.append(ItemDone(done))
+            self._done(done, out)
 
     # The end
 

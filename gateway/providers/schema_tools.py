@@ -274,7 +274,7 @@ class SchemaAnswer:
             out.append(step)
             return
         said = self._step()
-        if "tool" in said:
+        if "final_answer" not in said:
             self._call(said, out)
             out.append(replace(step, finish="tool_calls"))
             return

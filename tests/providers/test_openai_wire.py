@@ -163,6 +163,25 @@ async def test_text_before_a_tool_call_is_an_item_before_it(asking):
     assert asked.step.finish == "tool_calls"
 
 
+A, B = fragment(0, "a", "search", "{}"), fragment(1, "b", "search", "{}")
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [{"tool_calls": [A]}, {"content": "I called it."}],
+        [{"tool_calls": [A]}, {"content": "One."}, {"tool_calls": [B]}, {"content": "Two."}],
+        [{"tool_calls": [A]}, {"reasoning_content": "Hm."}, {"content": "One."}],
+        [{"content": "One."}, {"tool_calls": [fragment(0, "a", "search")]}, {"tool_calls": [B]}, {"content": "Two."}],
+    ],
+)
+async def test_items_are_done_in_the_order_in_which_they_were_started(asking, chunks):
+    asked = await reply(asking, *(delta(**chunk) for chunk in chunks), delta("tool_calls"))
+    started = [event.item.id for event in asked.events if isinstance(event, ItemStarted)]
+    assert [item.id for item in asked.items] == started
+    assert len(started) >= len(chunks)
+
+
 async def test_a_call_without_arguments_has_an_empty_object(asking):
     asked = await reply(asking, delta(tool_calls=[fragment(0, "a", "now", "")]), delta("tool_calls"))
     assert asked.items[0].arguments == "{}"

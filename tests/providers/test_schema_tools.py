@@ -89,6 +89,11 @@ async def test_a_tool_that_must_be_used_leaves_no_way_to_answer(asking, choice, 
     assert only["properties"]["tool"] == {"const": "search"}
 
 
+async def test_an_object_that_is_both_is_the_answer_it_began_to_be(asking):
+    asked, _ = await reply(asking, stream('{"final_answer": "Hi', '.", "tool": "search", "arguments": {}}'))
+    assert ([item.text for item in asked.items], asked.step.finish) == (["Hi."], "stop")
+
+
 async def test_no_tools_means_a_plain_question(asking):
     asked, body = await reply(asking, stream("Hello."), ask(tools=(SEARCH,), tool_choice="none"))
     assert "response_format" not in body

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import openai
 import pytest
 
 from gateway.tools.settings import ServerSettings
@@ -154,3 +155,68 @@ async def test_the_same_server_is_served_to_other_hosts_with_the_same_key(start_
     data = next(line[6:] for line in answer.text.splitlines() if line.startswith("data: {"))
     assert json.loads(data)["result"]["serverInfo"]["name"] == "clock"
     assert (nowhere.status_code, keyless.status_code) == (404, 401)
+
+
+FUNCTION = {"type": "function", "name": "ask_user", "parameters": {"type": "object", "properties": {}}}
+
+
+async def test_a_client_function_with_the_name_of_the_agents_tool_is_refused(start_gateway, clock):
+    async with start_gateway(servers=clock) as gateway:
+        with pytest.raises(openai.BadRequestError) as refused:
+            await gateway.openai.responses.create(
+                model="timekeeper", input="go", tools=[FUNCTION, {**FUNCTION, "name": "clock__count"}]
+            )
+        assert gateway.provider.calls == []
+    assert (refused.value.param, "clock__count" in refused.value.message) == ("tools[1].name", True)
+
+
+async def test_at_the_step_limit_the_clients_own_call_is_still_the_clients(start_gateway, clock, home):
+    (home / "agents" / "hasty.yaml").write_text(
+        "name: hasty\nmodel: scripted/one\ntools: [clock.now]\nlimits: {max_steps: 1}\n"
+    )
+    calls = [call("clock__now", call_id="call_a"), call("ask_user", call_id="call_b")]
+    async with start_gateway(calls, [say("thanks")], servers=clock) as gateway:
+        first = await gateway.openai.responses.create(model="hasty", input="go", tools=[FUNCTION])
+        output = {"type": "function_call_output", "call_id": "call_b", "output": "42"}
+        await gateway.openai.responses.create(
+            model="hasty", input=[output], tools=[FUNCTION], previous_response_id=first.id
+        )
+        results = [item for item in gateway.provider.calls[1].items if item.kind == "tool_result"]
+    assert first.status == "completed"
+    assert {item.type for item in first.output} == {"mcp_call", "function_call"}
+    assert [(result.call_id, result.text[:20]) for result in results] == [
+        ("call_a", "This call was not ru"),
+        ("call_b", "42"),
+    ]
+
+
+async def test_an_output_cannot_be_given_twice(start_gateway):
+    async with start_gateway([call("ask_user")], [say("thanks")]) as gateway:
+        first = await gateway.openai.responses.create(model="helper", input="go", tools=[FUNCTION])
+        output = {"type": "function_call_output", "call_id": "call_1", "output": "42"}
+        second = await gateway.openai.responses.create(
+            model="helper", input=[output], tools=[FUNCTION], previous_response_id=first.id
+        )
+        with pytest.raises(openai.BadRequestError, match="has its output already"):
+            await gateway.openai.responses.create(
+                model="helper", input=[output], tools=[FUNCTION], previous_response_id=second.id
+            )
+
+
+async def test_a_tool_that_must_be_called_is_called_once(start_gateway, clock):
+    async with start_gateway([call("clock__now")], [say("noon")], servers=clock) as gateway:
+        await gateway.openai.responses.create(model="timekeeper", input="time?", tool_choice="required")
+        choices = [asked.options.get("tool_choice") for asked in gateway.provider.calls]
+    assert choices == ["required", "auto"]
+
+
+async def test_a_run_that_fails_reports_what_it_spent_and_leaves_nothing_to_answer(start_gateway, clock, home):
+    meeting = [call("clock__meet", '{"name": "alone"}', "call_a"), call("ask_user", call_id="call_b")]
+    (home / "agents" / "brief.yaml").write_text(
+        "name: brief\nmodel: scripted/one\ntools: [clock.meet]\nlimits: {deadline: 1s}\n"
+    )
+    async with start_gateway(meeting, [say("hello")], servers=clock) as gateway:
+        failed = await gateway.openai.responses.create(model="brief", input="go", tools=[FUNCTION])
+        after = await gateway.openai.responses.create(model="brief", input="?", previous_response_id=failed.id)
+    assert (failed.status, failed.usage.total_tokens) == ("failed", 15)
+    assert after.output_text == "hello"

@@ -52,7 +52,7 @@ class ChunkDecoder:
     """`feed` the chunks, then `end` once. Events are appended to the list that is passed in.
 
     `model` is the id that StepDone names, `provider` whose opaque state it is, `items` the history (new call ids must
-    differ from those in it).
+    differ from those in it), `secrets` what no error may show.
 
     An answer with neither text nor calls that claims to be whole is an error (it is how a failed tool call looks with
     some vendors), unless a stop sequence may have ended it (`stops`) or the vendor counted tokens for it; `trusted`
@@ -74,6 +74,7 @@ class ChunkDecoder:
         "_provider",
         "_reasoning_id",
         "_refused",
+        "_secrets",
         "_stops",
         "_taken",
         "_text",
@@ -85,11 +86,18 @@ class ChunkDecoder:
     )
 
     def __init__(
-        self, provider: str, model: str, items: Sequence[Item], *, stops: bool = False, trusted: bool = True
+        self,
+        provider: str,
+        model: str,
+        items: Sequence[Item],
+        *,
+        stops: bool = False,
+        trusted: bool = True,
+        secrets: Sequence[str] = (),
     ) -> None:
         self.finish: str | None = None
         self._provider, self._model, self._items = provider, model, items
-        self._stops, self._trusted = stops, trusted
+        self._stops, self._trusted, self._secrets = stops, trusted, secrets
         self._message_id = self._reasoning_id = self._field = ""
         self._text: list[str] = []
         self._refused: list[str] = []
@@ -131,7 +139,7 @@ class ChunkDecoder:
     def _aside(self, chunk: Json) -> None:
         """A chunk with neither choices nor usage: an error, a note, or nothing."""
         if chunk.get("error") or chunk.get("type") == "error" or chunk.get("object") == "error":
-            raise from_body(self._provider, chunk)
+            raise from_body(self._provider, chunk, secrets=self._secrets)
 
     def _delta(self, delta: Json, out: list[ModelEvent]) -> None:
         self._think(delta, out)

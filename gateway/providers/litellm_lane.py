@@ -13,8 +13,8 @@ from typing import Any
 from gateway.errors import ProviderError
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
+from gateway.providers.answers import Reader, decoder
 from gateway.providers.chat_body import Json, chat_body, tool_body
-from gateway.providers.chat_chunks import ChunkDecoder
 from gateway.providers.litellm_import import LiteLLM, variables
 from gateway.providers.litellm_shapes import as_chunk, fitted, from_exception
 from gateway.providers.targets import Answer, Target
@@ -61,42 +61,23 @@ class LiteLLMLane:
         return LiteLLMAnswer(self._litellm, {**body, **found, **target.provider.extra}, found, call, target)
 
 
-class LiteLLMAnswer:
+class LiteLLMAnswer(Reader[ModelEvent]):
     """One answer."""
 
     def __init__(
         self, litellm: LiteLLM, body: Json, credentials: Mapping[str, str], call: ModelCall, target: Target
     ) -> None:
+        super().__init__(target)
         self._litellm = litellm
         self._body = body
         self._live = call.live
-        self._target = target
         self._secrets = (*target.secrets, *credentials.values())
         self._given = frozenset(credentials) | frozenset(target.provider.extra)
-        name = target.provider.name
-        self._decoder = ChunkDecoder(name, target.id, call.items, stops=bool(call.options.get("stop")), trusted=False)
+        self._decoder = decoder(call, target, trusted=False)
         self._stream: Any = None
         self._chunks: Any = None
         self._google: GoogleFinish | None = None
         self._vouched: bool | None = None
-        self._error: ProviderError | None = None
-        self._ended = False
-
-    async def next(self) -> list[ModelEvent] | None:
-        if self._error is not None:
-            raise self._error
-        if self._ended:
-            return None
-        out: list[ModelEvent] = []
-        try:
-            await self._advance(out)
-        except ProviderError as error:
-            if not out:
-                raise
-            self._error = error
-        except Exception as error:
-            raise from_exception(self._target.provider.name, error, self._secrets) from error
-        return out
 
     async def close(self) -> None:
         self._ended = True
@@ -106,12 +87,20 @@ class LiteLLMAnswer:
             for layer in (stream, *layers(stream)):
                 await close_layer(layer)
 
-    async def _advance(self, out: list[ModelEvent]) -> None:
+    async def _advance(self, out: list[ModelEvent]) -> bool:
+        try:
+            return await self._read(out)
+        except ProviderError:
+            raise
+        except Exception as error:
+            raise from_exception(self._target.provider.name, error, self._secrets) from error
+
+    async def _read(self, out: list[ModelEvent]) -> bool:
         if self._stream is None:
             answer = await self._ask()
             if not hasattr(answer, "__aiter__"):
                 self._whole(answer, out)
-                return
+                return True
             # As an argument (`stream_options`) LiteLLM refuses it for vendors that need no asking.
             answer.stream_options, answer.send_stream_usage = {"include_usage": True}, True
             self._stream, self._chunks = answer, answer.__aiter__()
@@ -127,21 +116,18 @@ class LiteLLMAnswer:
                 self._decoder.finish = self._google.reason
             elif not self._vouched:
                 self._decoder.finish = None
-            self._end(out)
-            return
+            self._decoder.end(out)
+            return True
         if self._vouched is None and any(choice.get("finish_reason") for choice in chunk["choices"]):
             # LiteLLM says how it ended only at the end, and then invents what is missing. This is what was there.
             self._vouched = bool(stream.received_finish_reason or before)
         self._decoder.feed(chunk, out)
+        return False
 
     def _whole(self, answer: Any, out: list[ModelEvent]) -> None:
         self._decoder.feed(as_chunk(answer), out)
         if self._target.litellm_provider in GOOGLE:
             self._decoder.finish = native_finish(answer)
-        self._end(out)
-
-    def _end(self, out: list[ModelEvent]) -> None:
-        self._ended = True
         self._decoder.end(out)
 
     async def _ask(self) -> Any:

@@ -9,19 +9,13 @@ from typing import Any
 
 import orjson
 
-from gateway.errors import ProviderError
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
+from gateway.providers.answers import EventReader
 from gateway.providers.chat_body import ToolEncoder, chat_body
-from gateway.providers.chat_chunks import ChunkDecoder
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Answer, Target
 from gateway.providers.transport import Endpoint, Reply, Transport
-from gateway.providers.vendor_errors import from_response
-
-LARGEST_BODY = 64 * 1024 * 1024
-"""Bytes of an answer that is not a stream."""
-LARGEST_ERROR = 256 * 1024
 
 STREAM_OPTIONS: Mapping[str, Any] = {"include_usage": True}
 
@@ -64,71 +58,22 @@ def wire_headers(target: Target) -> dict[str, str]:
     return headers | {name.lower(): value for name, value in target.provider.headers.items()}
 
 
-class WireAnswer:
-    """One streamed chat completion."""
-
-    __slots__ = ("_body", "_decoder", "_ended", "_endpoint", "_error", "_reply", "_sse", "_target")
+class WireAnswer(EventReader):
+    """One chat completion."""
 
     def __init__(self, endpoint: Endpoint, body: bytes, call: ModelCall, target: Target) -> None:
+        super().__init__(call, target)
         self._endpoint = endpoint
         self._body = body
-        self._target = target
-        name = target.provider.name
-        self._decoder = ChunkDecoder(name, target.id, call.items, stops=bool(call.options.get("stop")))
-        self._sse: SseParser | None = None
-        self._reply: Reply | None = None
-        self._error: ProviderError | None = None
-        self._ended = False
 
-    async def next(self) -> list[ModelEvent] | None:
-        if self._error is not None:
-            raise self._error
-        if self._ended:
-            return None
-        reply = self._reply or await self._open()
-        if self._sse is None:
-            return self._whole(await whole(reply, LARGEST_BODY))
-        piece = await reply.piece()
-        out: list[ModelEvent] = []
-        try:
-            for data in self._sse.feed(piece) if piece else self._sse.close():
-                self._event(data, out)
-                if self._ended:
-                    return out
-            if not piece:
-                self._end(out)
-        except ProviderError as error:
-            if not out:
-                raise
-            # What came before the failure is told first.
-            self._error = error
-        return out
+    async def _post(self) -> Reply:
+        body, self._body = self._body, b""
+        return await self._endpoint.post(body)
 
-    async def close(self) -> None:
-        reply, self._reply = self._reply, None
-        if reply is None:
-            return
-        if self._ended:
-            reply.release()
-        else:
-            self._ended = True
-            reply.close()
-
-    async def _open(self) -> Reply:
-        self._reply = reply = await self._endpoint.post(self._body)
-        self._body = b""
-        if reply.status >= 300:
-            body = await whole(reply, LARGEST_ERROR)
-            name = self._target.provider.name
-            raise from_response(name, reply.status, reply.headers, body, self._target.secrets)
-        if "json" not in reply.headers.get("content-type", ""):
-            self._sse = SseParser()
-        return reply
-
-    def _event(self, data: bytes, out: list[ModelEvent]) -> None:
+    def _event(self, data: bytes, out: list[ModelEvent]) -> bool:
         if data == b"[DONE]":
-            self._end(out)
-            return
+            self._decoder.end(out)
+            return True
         try:
             chunk = orjson.loads(data)
         except orjson.JSONDecodeError as error:
@@ -136,35 +81,12 @@ class WireAnswer:
         if not isinstance(chunk, dict):
             raise self._garbled()
         self._decoder.feed(chunk, out)  # pyright: ignore[reportUnknownArgumentType]
+        return False
 
-    def _end(self, out: list[ModelEvent]) -> None:
-        self._ended = True
-        self._decoder.end(out)
-
-    def _whole(self, body: bytes) -> list[ModelEvent]:
+    def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:
         """A server that does not stream: its answer counts if it is complete. A stream may also be mislabelled."""
-        out: list[ModelEvent] = []
         if not body.startswith(b"{") and body.lstrip().startswith((b"data:", b":", b"event:")):
             sse = SseParser()
-            for data in [*sse.feed(body), *sse.close()]:
-                if not self._ended:
-                    self._event(data, out)
-            if not self._ended:
-                self._end(out)
-            return out
-        self._event(body, out)
-        self._end(out)
-        return out
-
-    def _garbled(self) -> ProviderError:
-        return ProviderError(f"{self._target.provider.name} sent something that is not JSON.", code="stream_garbled")
-
-
-async def whole(reply: Reply, most: int) -> bytes:
-    """The body up to its end, or as much of it as is wanted."""
-    pieces: list[bytes] = []
-    size = 0
-    while size < most and (piece := await reply.piece()):
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)
+            self._events([*sse.feed(body), *sse.close()], out, last=True)
+        else:
+            self._events([body], out, last=True)

@@ -16,15 +16,13 @@ import orjson
 from gateway.errors import ProviderError
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
+from gateway.providers.answers import EventReader
 from gateway.providers.chat_body import Json, chat_body, tool_body
-from gateway.providers.chat_chunks import ChunkDecoder
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.litellm_shapes import as_chunk, fitted, from_exception
-from gateway.providers.openai_wire import LARGEST_BODY, LARGEST_ERROR, whole
-from gateway.providers.sse import SseParser
 from gateway.providers.targets import Answer, Target
 from gateway.providers.transport import Reply, Transport
-from gateway.providers.vendor_errors import from_body, from_response, parsed
+from gateway.providers.vendor_errors import from_body, parsed
 
 ANTHROPIC = "https://api.anthropic.com"
 
@@ -119,8 +117,8 @@ def ignore(*args: object, **kwargs: object) -> None:
     """LiteLLM reports to a log that nobody keeps."""
 
 
-class TransformedAnswer:
-    """One streamed answer."""
+class TransformedAnswer(EventReader):
+    """One answer."""
 
     def __init__(
         self,
@@ -132,55 +130,15 @@ class TransformedAnswer:
         target: Target,
     ) -> None:
         """`prepared` are the vendors for which LiteLLM has everything in memory; this adds its own."""
+        super().__init__(call, target)
         self._transport = transport
         self._litellm = litellm
         self._prepared = prepared
         self._body = body
         self._live = call.live
-        self._target = target
-        name = target.provider.name
-        self._decoder = ChunkDecoder(name, target.id, call.items, stops=bool(call.options.get("stop")))
         self._request: Request | None = None
-        self._reply: Reply | None = None
-        self._sse: SseParser | None = None
-        self._error: ProviderError | None = None
-        self._ended = False
 
-    async def next(self) -> list[ModelEvent] | None:
-        if self._error is not None:
-            raise self._error
-        if self._ended:
-            return None
-        if self._reply is None or self._request is None:
-            self._request, self._reply = await self._open()
-        if self._sse is None:
-            return self._whole(self._request, self._reply.status, await whole(self._reply, LARGEST_BODY))
-        piece = await self._reply.piece()
-        out: list[ModelEvent] = []
-        try:
-            for data in self._sse.feed(piece) if piece else self._sse.close():
-                if self._event(self._request, data, out):
-                    break
-            else:
-                if not piece:
-                    self._end(out)
-        except ProviderError as error:
-            if not out:
-                raise
-            self._error = error
-        return out
-
-    async def close(self) -> None:
-        reply, self._reply = self._reply, None
-        if reply is None:
-            return
-        if self._ended:
-            reply.release()
-        else:
-            self._ended = True
-            reply.close()
-
-    async def _open(self) -> tuple[Request, Reply]:
+    async def _post(self) -> Reply:
         litellm = await self._litellm.module()
         if self._target.litellm_provider in self._prepared:
             request = self._prepare(litellm)
@@ -188,13 +146,8 @@ class TransformedAnswer:
             # The first request imports more of LiteLLM, which takes long enough to be felt by others.
             request = await asyncio.to_thread(self._prepare, litellm)
             self._prepared.add(self._target.litellm_provider)
-        self._reply = reply = await self._transport.endpoint(request.url, request.headers).post(request.body)
-        if reply.status >= 300:
-            body = await whole(reply, LARGEST_ERROR)
-            raise from_response(self._target.provider.name, reply.status, reply.headers, body, self._target.secrets)
-        if "json" not in reply.headers.get("content-type", ""):
-            self._sse = SseParser()
-        return request, reply
+        self._request = request
+        return await self._transport.endpoint(request.url, request.headers).post(request.body)
 
     def _prepare(self, litellm: Any) -> Request:
         try:
@@ -204,28 +157,35 @@ class TransformedAnswer:
         except Exception as error:
             raise from_exception(self._target.provider.name, error, self._target.secrets) from error
 
-    def _event(self, request: Request, data: bytes, out: list[ModelEvent]) -> bool:
-        """True after the last event."""
-        if data == b"[DONE]":
-            self._end(out)
-            return True
-        event = parsed(data)
-        if not isinstance(event, dict):
-            raise ProviderError(f"{self._target.provider.name} sent something that is not JSON.", code="stream_garbled")
-        event = cast(Json, event)
+    def _event(self, data: bytes, out: list[ModelEvent]) -> bool:
+        assert self._request is not None
+        event: Json = {"type": "message_stop"} if data == b"[DONE]" else self._parsed(data)
         kind = event.get("type")
         if kind == "error" or "error" in event:
             raise from_body(self._target.provider.name, event, secrets=self._target.secrets)
         if kind == "message_stop":
-            self._end(out)
+            self._decoder.end(out)
             return True
-        self._feed(request, event, out)
+        self._decoder.feed(self._guarded(self._request.chunk, event), out)
+        if kind == "message_delta":
+            self._finish(event.get("delta") or {}, out)
         return False
 
-    def _feed(self, request: Request, event: Json, out: list[ModelEvent]) -> None:
-        self._decoder.feed(self._guarded(request.chunk, event), out)
-        if event.get("type") == "message_delta":
-            self._finish(event.get("delta") or {}, out)
+    def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:
+        assert self._request is not None
+        answer = self._parsed(body)
+        if answer.get("error"):
+            raise from_body(self._target.provider.name, answer, secrets=self._target.secrets)
+        self._decoder.feed(self._guarded(self._request.whole, status, body), out)
+        if answer.get("type") == "message":
+            self._finish(answer, out)
+        self._decoder.end(out)
+
+    def _parsed(self, data: bytes) -> Json:
+        value = parsed(data)
+        if not isinstance(value, dict):
+            raise self._garbled()
+        return cast(Json, value)
 
     def _finish(self, said: Json, out: list[ModelEvent]) -> None:
         """Anthropic's own reason; None where it gave none, whatever LiteLLM made of that."""
@@ -234,24 +194,6 @@ class TransformedAnswer:
         details: Json = said.get("stop_details") or {}
         if reason == "refusal" and (words := details.get("explanation")):
             self._decoder.feed({"choices": [{"delta": {"refusal": words}}]}, out)
-
-    def _end(self, out: list[ModelEvent]) -> None:
-        self._ended = True
-        self._decoder.end(out)
-
-    def _whole(self, request: Request, status: int, body: bytes) -> list[ModelEvent]:
-        answer = parsed(body)
-        if not isinstance(answer, dict):
-            raise ProviderError(f"{self._target.provider.name} sent something that is not JSON.", code="stream_garbled")
-        answer = cast(Json, answer)
-        if answer.get("error"):
-            raise from_body(self._target.provider.name, answer, secrets=self._target.secrets)
-        out: list[ModelEvent] = []
-        self._decoder.feed(self._guarded(request.whole, status, body), out)
-        if answer.get("type") == "message":
-            self._finish(answer, out)
-        self._end(out)
-        return out
 
     def _guarded(self, read: Any, *args: Any) -> Json:
         try:

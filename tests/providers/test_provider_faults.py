@@ -134,6 +134,13 @@ async def test_an_error_in_the_stream_is_that_error(asking, event, kind):
     assert (type(error), text) == (kind, "Hello.")
 
 
+@pytest.mark.parametrize("leg", LEGS[:2], ids=["openai", "anthropic"])
+async def test_an_error_in_the_stream_does_not_show_the_key(asking, leg):
+    event = b'data: {"type": "error", "error": {"message": "bad key sk-secret-1"}}\n\n'
+    error, _ = await failure(asking, leg, Answer(leg.whole[: leg.begun] + event))
+    assert "bad key [key]" in str(error)
+
+
 async def test_anthropics_error_event_is_that_error(asking):
     leg = LEGS[1]
     event = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}

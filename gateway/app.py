@@ -21,9 +21,8 @@ from gateway.local_model.server import LocalModel
 from gateway.local_model.weights import status
 from gateway.memory import STRATEGIES
 from gateway.ports import Provider
-from gateway.providers.local import LocalFirst
+from gateway.providers.local import LocalProvider
 from gateway.providers.router import ProviderRouter
-from gateway.providers.settings import ProviderSettings
 from gateway.rules import RULES
 from gateway.runs import Runs
 from gateway.settings import Settings, make_folders, weights_folder
@@ -77,15 +76,11 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     return Edge(routes, lifespan, verify=keys.verify, hosts=settings.allowed_hosts)
 
 
-def providers(settings: Settings) -> LocalFirst:
+def providers(settings: Settings) -> ProviderRouter:
     """Every provider that is configured, known by its key, or on this machine."""
-    configured = tuple(settings.providers.values())
-
-    def route(*more: ProviderSettings) -> ProviderRouter:
-        return ProviderRouter((*configured, *more), settings.limits, settings.environment)
-
     weights = status(weights_folder(settings.environment)).path
-    return LocalFirst(route(), LocalModel(weights, lazy=True), route)
+    local = LocalProvider(LocalModel(weights, lazy=True))
+    return ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment, [local])
 
 
 async def stop(tasks: list[asyncio.Task[None]]) -> None:

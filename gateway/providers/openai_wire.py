@@ -17,6 +17,9 @@ from gateway.providers.sse import SseParser
 from gateway.providers.targets import Answer, Target
 from gateway.providers.transport import Endpoint, Reply, Transport
 
+MOST_ENDPOINTS = 1024
+"""Remembered; a client with leave for `*` could name any number of models."""
+
 STREAM_OPTIONS: Mapping[str, Any] = {"include_usage": True}
 
 
@@ -41,6 +44,8 @@ class OpenAIWire:
     def _endpoint(self, target: Target) -> Endpoint:
         endpoint = self._endpoints.get(target)
         if endpoint is None:
+            if len(self._endpoints) >= MOST_ENDPOINTS:
+                self._endpoints.clear()
             endpoint = self._transport.endpoint(f"{target.base_url}/chat/completions", wire_headers(target))
             self._endpoints[target] = endpoint
         return endpoint

@@ -7,6 +7,8 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Self
 
 from gateway.errors import (
@@ -27,7 +29,7 @@ from gateway.providers.patience import Patience
 from gateway.providers.schema_tools import SchemaTools
 from gateway.providers.scripted import ScriptedLane
 from gateway.providers.settings import Lane, Limits, ProviderSettings
-from gateway.providers.targets import Answer, LaneClient, Target, named_vendor, split, target_of
+from gateway.providers.targets import Answer, LaneClient, StartedProvider, Target, named_vendor, split, target_of
 from gateway.providers.transformed import Transformed
 from gateway.providers.transport import AiohttpTransport, Transport
 from gateway.providers.vendors import VENDORS
@@ -43,11 +45,19 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 class ProviderRouter:
     """`ports.Provider` over everything that is configured or known. Enter it before use.
 
-    `keys` holds the vendors' environment variables (`OPENAI_API_KEY`, `ANTHROPIC_API_BASE` …).
+    `keys` holds the vendors' environment variables (`OPENAI_API_KEY`, `ANTHROPIC_API_BASE` …). `started` are providers
+    that run only once a call's turn comes to them.
     """
 
-    def __init__(self, providers: Sequence[ProviderSettings], limits: Limits, keys: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        providers: Sequence[ProviderSettings],
+        limits: Limits,
+        keys: Mapping[str, str],
+        started: Sequence[StartedProvider] = (),
+    ) -> None:
         self._providers = {provider.name: provider for provider in providers}
+        self._started = {provider.name: provider for provider in started}
         self._limits = limits
         self._keys = keys
         self._targets: dict[str, Target] = {}
@@ -61,12 +71,16 @@ class ProviderRouter:
             "scripted": ScriptedLane(),
         }
 
+        self._stack = AsyncExitStack()
+
     async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
+        await self._stack.enter_async_context(self._transport)
+        for provider in self._started.values():
+            await self._stack.enter_async_context(provider)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._transport.__aexit__(*exc)
+        await self._stack.aclose()
 
     async def warm(self) -> None:
         """Import LiteLLM if something configured will need it; the event loop runs on. For the background."""
@@ -114,9 +128,10 @@ class ProviderRouter:
     ) -> tuple[Answer, Patience, Sequence[ModelEvent] | None]:
         """`more`: another model is waiting to be tried."""
         loop = asyncio.get_running_loop()
+        asking = replace(call, options={**target.defaults, **call.options}) if target.defaults else call
         attempt, waited = 0, False
         while True:
-            answer = self._lane(target).begin(call, target)
+            answer = self._lane(target).begin(asking, target)
             patience = Patience(target.id, target.limits, started, live=call.live)
             try:
                 return answer, patience, await patience.first(answer)
@@ -139,17 +154,26 @@ class ProviderRouter:
         return lane if target.provider.native_tools else SchemaTools(lane)
 
     async def _target(self, model: str) -> Target:
+        provider = split(model)[0]
         target = self._targets.get(model)
-        if target is None:
-            provider = split(model)[0]
+        if started := self._started.get(provider):
+            settings = await started.ready()
+            if target is None or target.provider is not settings:
+                target = replace(await self._found(model, settings), defaults=started.defaults)
+        elif target is None:
             settings = self._providers.get(provider) or ProviderSettings(name=provider, litellm_provider=provider)
-            name, vendor = named_vendor(settings)
-            vendor = vendor or await lookup(self._litellm, name)
-            target = target_of(model, settings, vendor, name, self._keys, self._limits)
-            if len(self._targets) >= MOST_TARGETS:
-                self._targets.clear()
-            self._targets[model] = target
+            target = await self._found(model, settings)
+        else:
+            return target
+        if len(self._targets) >= MOST_TARGETS:
+            self._targets.clear()
+        self._targets[model] = target
         return target
+
+    async def _found(self, model: str, settings: ProviderSettings) -> Target:
+        name, vendor = named_vendor(settings)
+        vendor = vendor or await lookup(self._litellm, name)
+        return target_of(model, settings, vendor, name, self._keys, self._limits)
 
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")

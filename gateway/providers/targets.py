@@ -5,8 +5,8 @@ request is sent.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
 
 from gateway.errors import ProviderKeyRejected, ProviderRefused
 from gateway.events import ModelEvent
@@ -19,7 +19,8 @@ from gateway.providers.vendors import INTERACTIVE, VENDORS, Vendor
 class Target:
     """Where one model is reached. `id` is what StepDone names, `model` the vendor's name for it.
 
-    `litellm_provider` is the vendor's name in LiteLLM. An empty `api_key` means that none is sent.
+    `litellm_provider` is the vendor's name in LiteLLM. An empty `api_key` means that none is sent. `defaults` are the
+    `ModelCall.options` of a call that does not say otherwise.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Target:
     base_url: str
     api_key: str
     limits: Limits
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -48,6 +50,27 @@ class Answer(Protocol):
     async def close(self) -> None:
         """Abort the upstream request if it is still going on. Never raises; may be called twice."""
         ...
+
+
+class StartedProvider(Protocol):
+    """A provider that has to be started before it can be asked. It is entered and left with the router."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """`Target.defaults` of its models."""
+        ...
+
+    async def ready(self) -> ProviderSettings:
+        """Where it is reached now; the same object until that changes. Awaited when a call's turn comes to it.
+
+        Raises ProviderError.
+        """
+        ...
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *exc: object) -> None: ...
 
 
 class LaneClient(Protocol):

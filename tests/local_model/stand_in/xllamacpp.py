@@ -33,7 +33,11 @@ class Server:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 known = [f"Bearer {key}" for key in params.api_keys]
                 answer = {"asked": body, "process": os.getpid(), "context": params.n_ctx}
+                # Also a completion, of whoever asks for one.
+                message = {"role": "assistant", "content": json.dumps(answer)}
+                answer["choices"] = [{"message": message, "finish_reason": "stop"}]
                 self.send_response(200 if self.headers["authorization"] in known else 401)
+                self.send_header("content-type", "application/json")
                 self.end_headers()
                 self.wfile.write(json.dumps(answer).encode())
 

@@ -48,9 +48,11 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     folder = AgentFolder(settings.agents, settings.environment)
     catalog = Catalog(lambda: folder.agents, settings.models)
     toolbox = DeferredToolbox(settings.servers, settings.allowed_hosts)
-    models = providers(settings) if provider is None else None
+    models: ProviderRouter | None = None
+    if provider is None:
+        provider = models = providers(settings)
     engine = Engine(
-        provider=provider or models,  # pyright: ignore[reportArgumentType]
+        provider=provider,
         toolbox=toolbox,
         rules=[make() for make in RULES.values()],
         memories={name: make() for name, make in STRATEGIES.items()},
@@ -64,7 +66,9 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
             await stack.enter_async_context(toolbox)
             if models is not None:
                 await stack.enter_async_context(models)
-            background = [asyncio.create_task(folder.watch()), asyncio.create_task(runs.recover())]
+            # Before the first request: what a stop interrupted has its place in its conversation.
+            await runs.recover()
+            background = [asyncio.create_task(folder.watch())]
             if models is not None:
                 background.append(asyncio.create_task(models.warm()))
             stack.push_async_callback(stop, background)

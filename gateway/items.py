@@ -148,8 +148,8 @@ _item: TypeAdapter[Item] = TypeAdapter(Item)
 
 
 def dump(item: Item) -> bytes:
-    """One item as JSON bytes."""
-    return _item.dump_json(item, exclude_defaults=False)
+    """One item as JSON bytes. Raises ValueError for one that `load` would not take back."""
+    return _item.dump_json(item, exclude_defaults=False, warnings="error")
 
 
 def load(body: bytes | str) -> Item:

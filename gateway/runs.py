@@ -221,6 +221,9 @@ class Runs:
                     history += unknown
             except GatewayError as error:
                 ending = RunFailed(error=error)
+            except Exception:
+                logger.exception("Run %s cannot go on", turn.id)
+                ending = RunFailed(error=GatewayError())
             else:
                 ending = None
             recorder = Recorder(turn.id, self._store, run.publish, pending_calls(history), stored.intents)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -64,7 +65,8 @@ async def test_a_call_that_outlives_its_runs_deadline_is_not_repeated_by_the_nex
 
 async def begin(client, conversation):
     """The id of a streamed response once it is acknowledged; the stream stays open."""
-    stream = await client.responses.create(model="counter", input="go", conversation=conversation, stream=True)
+    given = {"conversation": conversation} if conversation else {}
+    stream = await client.responses.create(model="counter", input="go", stream=True, **given)
     return stream, (await anext(aiter(stream))).response.id
 
 
@@ -99,3 +101,26 @@ async def test_a_side_effect_that_was_begun_is_not_repeated_and_the_model_is_tol
     told = provider.requests[1]["messages"][-1]
     assert (home / "tally").read_text().count("called") == 1
     assert (told["role"], "outcome is unknown" in told["content"]) == ("tool", True)
+
+
+async def test_a_run_that_cannot_be_read_back_keeps_no_other_from_going_on(home):
+    holds = [{"text": "never", "hold": asyncio.Event()}, {"text": "never", "hold": asyncio.Event()}]
+    async with upstream(*holds, {"text": "after all"}, {"text": "next"}) as provider:
+        async with gateway_process(home, provider) as (client, process):
+            conversation = (await client.conversations.create()).id
+            _, damaged = await begin(client, None)
+            _, id = await begin(client, conversation)
+            while len(provider.requests) < 2:
+                provider.asked.clear()
+                await provider.asked.wait()
+            process.kill()
+            await process.wait()
+        with sqlite3.connect(home / "data" / "homeport.db") as database:
+            broken = database.execute(
+                "update items set body = '{}' where turn = (select n from turns where id = ?)", (damaged,)
+            )
+        assert broken.rowcount
+        async with gateway_process(home, provider) as (client, _):
+            await client.responses.create(model="counter", input="and?", conversation=conversation)
+            recovered = await client.responses.retrieve(id)
+    assert (recovered.status, recovered.output_text) == ("completed", "after all")

@@ -91,7 +91,7 @@ async def test_an_ending_the_disk_refused_is_stored_later_and_locks_nothing(home
 async def test_a_deadline_that_passes_while_the_ending_is_written_hangs_nobody(home, streamed):
     hold = asyncio.Event()
     async with upstream({"text": "just in time", "hold": hold}) as provider:
-        async with gateway_process(home, provider, limits="{deadline: 1s}") as (client, _):
+        async with gateway_process(home, provider, limits="{deadline: 3s}") as (client, _):
 
             async def ask():
                 answer = await client.responses.create(model="counter", input="go", stream=streamed)
@@ -101,7 +101,7 @@ async def test_a_deadline_that_passes_while_the_ending_is_written_hangs_nobody(h
             await provider.asked.wait()
             with locked(home):
                 hold.set()
-                waiting = await asyncio.wait([asking], timeout=1.5)
+                waiting = await asyncio.wait([asking], timeout=4)
             answer = await asking
     assert asking in waiting[1], "the ending was not waiting for the lock"
     assert (answer.status, answer.output_text) == ("completed", "just in time")

@@ -1,95 +1,59 @@
 """Checks the arguments that a model wrote for a tool, and says what is wrong so that the model can put it right.
 
-Schemas come from tool servers, so they are not trusted: a reference is never fetched, a pattern that takes too long
-to match counts as not matched, and a schema that cannot be used is found out before its tool is offered.
+Schemas come from tool servers, so they are not trusted: `gateway.json_schema` checks with a bound on the work.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-import regex
 from cachetools import LRUCache
-from jsonschema import Draft202012Validator, SchemaError, ValidationError, validators
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import EMPTY_REGISTRY
 
 from gateway.errors import BadArguments
+from gateway.json_schema.fault import schema_fault
+from gateway.json_schema.meter import CannotCheck, TooMuchWork
+from gateway.json_schema.schema import MAX_PROBLEMS, Problem, Schema
 from gateway.ports import ToolSpec
+
+__all__ = ["ArgumentChecker", "schema_fault"]
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 64
-MAX_PROBLEMS = 5
+TOLD = 5
 """What is told at once: enough to put a call right, not a wall of text."""
-MAX_SCHEMA = 128 * 1024
-PATTERN_SECONDS = 0.05
-_UNTYPED = cast("Any", validators)
-_EMPTY: Any = EMPTY_REGISTRY
-"""A registry that knows no document but the schema itself and fetches none."""
-
-
-class Validator(Protocol):
-    """The part of jsonschema that is used here; the library itself is typed too loosely."""
-
-    def iter_errors(self, instance: Any) -> Iterator[ValidationError]: ...
 
 
 class ArgumentChecker:
-    """Compiled validators by schema object: a schema is compiled once and then costs what validating costs."""
+    """Compiled schemas by schema object: a schema is compiled once and then costs what checking costs."""
 
     def __init__(self, capacity: int = 2048) -> None:
         # By identity, for hashing a schema costs more than compiling it; the schema is kept so its id stays its own.
-        self._compiled: LRUCache[int, tuple[dict[str, Any], Validator]] = LRUCache(capacity)
+        self._compiled: LRUCache[int, tuple[dict[str, Any], Schema]] = LRUCache(capacity)
 
     def check(self, spec: ToolSpec, text: str) -> dict[str, Any]:
         """The arguments as an object. An empty text is an empty object. Raises `BadArguments`, worded for the model."""
         arguments = _parsed(text)
         try:
-            errors = list(self._validator(spec.schema).iter_errors(arguments))
-        except (Unresolvable, RecursionError, SchemaError) as error:
-            fault = f"The tool's own schema cannot be used ({type(error).__name__}), so it was not run."
+            problems = self._schema(spec.schema).problems(arguments)
+        except TooMuchWork:
+            fault = (
+                "Checking the arguments against the tool's schema takes too much work, so it was not run. Send less."
+            )
             raise BadArguments(fault) from None
-        if errors:
-            errors.sort(key=lambda error: [str(step) for step in error.absolute_path])
-            told = [_told(error) for error in errors[:MAX_PROBLEMS]]
-            if len(errors) > MAX_PROBLEMS:
-                told.append(f"and {len(errors) - MAX_PROBLEMS} more")
+        except CannotCheck as error:
+            raise BadArguments(f"The tool's own schema cannot be used ({error}), so it was not run.") from None
+        if problems:
+            told = [_told(problem) for problem in problems[:TOLD]]
+            if len(problems) > TOLD:
+                more = "many" if len(problems) == MAX_PROBLEMS else len(problems) - TOLD
+                told.append(f"and {more} more")
             raise BadArguments("The arguments do not fit the tool's schema. " + "; ".join(told))
         return arguments
 
-    def _validator(self, schema: dict[str, Any]) -> Validator:
+    def _schema(self, schema: dict[str, Any]) -> Schema:
         found = self._compiled.get(id(schema))
         if found is None or found[0] is not schema:
-            found = self._compiled[id(schema)] = (schema, compiled(schema))
+            found = self._compiled[id(schema)] = (schema, Schema(schema))
         return found[1]
-
-
-def compiled(schema: dict[str, Any]) -> Validator:
-    """A validator of the schema's own draft (2020-12 where it names none). References stay within the schema."""
-    bounded = _UNTYPED.extend(_UNTYPED.validator_for(schema, default=Draft202012Validator), BOUNDED)
-    return cast("Validator", bounded(schema, registry=_EMPTY))
-
-
-def schema_fault(schema: dict[str, Any]) -> str:
-    """Why a tool with this schema cannot be offered; empty when it can."""
-    try:
-        text = json.dumps(schema)
-        if len(text) > MAX_SCHEMA:
-            return f"its schema is longer than {MAX_SCHEMA} characters"
-        if '"patternProperties"' in text and '"unevaluatedProperties"' in text:
-            return "its schema uses patternProperties together with unevaluatedProperties, which is not supported"
-        # Formats are not checked: the patterns of other languages' dialects are no fault.
-        _UNTYPED.validator_for(schema, default=Draft202012Validator).check_schema(schema, format_checker=None)
-        list(compiled(schema).iter_errors({}))
-    except SchemaError as error:
-        return f"its schema is not valid: {error.message[:200]}"
-    except Unresolvable as error:
-        return f"its schema refers to something outside of itself: {error.ref}"
-    except RecursionError:
-        return "its schema refers to itself without end"
-    except (ValueError, TypeError) as error:
-        return f"its schema is not JSON: {error}"
-    return ""
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -142,63 +106,5 @@ def _kind(value: object) -> str:
     return kinds.get(type(value).__name__, "null")
 
 
-def _told(error: ValidationError) -> str:
-    where = ".".join(str(step) for step in error.absolute_path)
-    message = error.message if len(error.message) <= 300 else error.message[:300] + "…"
-    return f"{where}: {message}" if where else message
-
-
-def _matches(pattern: str, text: str) -> bool | None:
-    """None when it took too long. A pattern in a dialect that is not known here is left to the server to check."""
-    try:
-        return regex.search(pattern, text, timeout=PATTERN_SECONDS) is not None
-    except TimeoutError:
-        return None
-    except regex.error:
-        return True
-
-
-def _pattern(validator: Any, pattern: str, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-    if isinstance(instance, str):
-        matches = _matches(pattern, instance)
-        if matches is None:
-            yield ValidationError(f"it took too long to match the pattern {pattern!r}")
-        elif not matches:
-            yield ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-def _pattern_properties(
-    validator: Any, patterns: Mapping[str, Any], instance: object, schema: Mapping[str, Any]
-) -> Iterator[ValidationError]:
-    if not isinstance(instance, dict):
-        return
-    for pattern, inner in patterns.items():
-        for key, value in cast("dict[str, Any]", instance).items():
-            matches = _matches(pattern, key)
-            if matches is None:
-                yield ValidationError(f"it took too long to match the pattern {pattern!r}")
-            elif matches:
-                yield from validator.descend(value, inner, path=key, schema_path=pattern)
-
-
-def _additional_properties(
-    validator: Any, inner: Any, instance: object, schema: Mapping[str, Any]
-) -> Iterator[ValidationError]:
-    if not isinstance(instance, dict):
-        return
-    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    for key, value in cast("dict[str, Any]", instance).items():
-        if key in known or any(_matches(pattern, key) for pattern in patterns):
-            continue
-        if inner is False:
-            yield ValidationError(f"{key!r} is not a known property (known: {', '.join(known) or 'none'})")
-        else:
-            yield from validator.descend(value, inner, path=key)
-
-
-BOUNDED: Mapping[str, Any] = {
-    "pattern": _pattern,
-    "patternProperties": _pattern_properties,
-    "additionalProperties": _additional_properties,
-}
-"""The keywords that match patterns, replaced by ones that give up in time."""
+def _told(problem: Problem) -> str:
+    return f"{problem.where}: {problem.message}" if problem.where else problem.message

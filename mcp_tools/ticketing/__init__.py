@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, get_args
 
-import jsonschema
 from mcp.server import CacheHint, Server
 from mcp.server.context import ServerRequestContext
 from mcp.types import (
@@ -21,6 +20,8 @@ from mcp.types import (
     Tool,
 )
 
+from gateway.json_schema.meter import CannotCheck
+from gateway.json_schema.schema import Problem, Schema
 from mcp_tools.ticketing.desk import Desk
 from mcp_tools.ticketing.errors import SettingsError, TicketingError
 from mcp_tools.ticketing.ledger import MemoryLedger, SqliteLedger
@@ -75,7 +76,7 @@ class _Calls:
 
     def __init__(self, offered: list[Tool], tracker: Tracker) -> None:
         self._tools = {tool.name: tool for tool in offered}
-        self._checks = {tool.name: jsonschema.Draft202012Validator(tool.input_schema) for tool in offered}
+        self._checks = {tool.name: Schema(tool.input_schema) for tool in offered}
         self._tracker = tracker
 
     def schema(self, name: str) -> Mapping[str, Any] | None:
@@ -91,8 +92,12 @@ class _Calls:
             return self._error(f"Unknown tool: {params.name}")
         arguments = params.arguments or {}
         # The low-level server does not check arguments itself.
-        if wrong := [_where(error) for error in self._checks[name].iter_errors(arguments)]:
-            return self._error("Invalid arguments: " + "; ".join(wrong[:5]))
+        try:
+            wrong = self._checks[name].problems(arguments)
+        except CannotCheck:
+            return self._error("Invalid arguments: there is too much in them to be checked. Send less.")
+        if wrong:
+            return self._error("Invalid arguments: " + "; ".join(map(_told, wrong[:5])))
         try:
             result = await context.lifespan_context.call(name, arguments)
         except TicketingError as error:
@@ -101,12 +106,12 @@ class _Calls:
         if name == "open_ticket":
             # What a model is to tell the user, in words that it can pass on.
             done = "was opened" if result.get("created") else "was there already"
-            text = f"Ticket {result['id']} {done}: {result['title']}, {result['url']}"
+            text = f"Ticket {result['id']} {done}: {result['url']}. Tell the user its number, {result['id']}."
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=result)
 
     def _error(self, text: str) -> CallToolResult:
         return CallToolResult(content=[TextContent(type="text", text=self._tracker.redact(text))], is_error=True)
 
 
-def _where(error: jsonschema.ValidationError) -> str:
-    return f"{'.'.join(map(str, error.path)) or 'arguments'}: {error.message[:300]}"
+def _told(problem: Problem) -> str:
+    return f"{problem.where or 'arguments'}: {problem.message}"

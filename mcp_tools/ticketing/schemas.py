@@ -14,7 +14,8 @@ from mcp_tools.ticketing.preset import FieldName, Preset, ToolName
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
-TITLE: Schema = {"type": "string", "minLength": 1, "maxLength": 250, "pattern": r"^[^\r\n]*\S[^\r\n]*$"}
+# One line with something in it. The blanks before it exclude what may follow, so there is one way to match.
+TITLE: Schema = {"type": "string", "minLength": 1, "maxLength": 250, "pattern": r"^[^\S\r\n]*\S[^\r\n]*$"}
 BODY: Schema = {"type": "string", "minLength": 1, "maxLength": 60_000, "pattern": r"\S"}
 KEY: Schema = {
     "type": "string",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.tools.arguments import compiled
+from gateway.json_schema.schema import Schema
 from gateway.tools.narrow import narrow
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -49,7 +49,7 @@ SCHEMAS = keywords(keywords(st.one_of(st.booleans(), keywords(st.booleans()))))
 
 
 def accepts(schema: dict[str, Any], value: object) -> bool:
-    return not list(compiled(schema).iter_errors(value))
+    return not Schema(schema).problems(value)
 
 
 @settings(max_examples=100, deadline=None)

@@ -156,3 +156,15 @@ async def test_refusals_are_explained_in_githubs_words(settings: Settings, githu
     async with desk({**settings, "token": "wrong-token-value"}) as tickets:
         said = await tickets.refused("read_ticket", id="1")
     assert "401: Bad credentials" in said and "wrong-token-value" not in said
+
+
+async def test_arguments_made_to_take_long_are_refused_at_once(settings: Settings, github: GitHub) -> None:
+    async with desk(settings) as tickets:
+        said = await tickets.refused("open_ticket", title="a" * 200_000 + "\n\n")
+        assert said.count("title:") == 1 and "is too long" in said
+        said = await tickets.refused("open_ticket", title="x", labels=[{"a": n} for n in range(20_000)])
+        assert said.count("labels") == 1 and "is too long" in said
+        assert "title" in await tickets.refused("open_ticket", title=" " * 249 + "\n")
+        assert "title" in await tickets.refused("open_ticket", title="two\nlines")
+        assert "labels" in await tickets.refused("open_ticket", title="x", labels=["bug", "bug"])
+    assert github.asked == []

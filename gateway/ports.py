@@ -217,12 +217,21 @@ class Store(Protocol):
     async def conversation_items(
         self, id: str, *, after: str | None, limit: int, newest_first: bool
     ) -> tuple[list[Item], bool]:
-        """A page of at most `limit` items after the item `after`, and whether more follow."""
+        """A page of at most `limit` entries after the entry `after`, and whether more follow.
+
+        An entry is an item, except that a call of the gateway's (`ToolCall.server`) and its result are one, known by
+        the call's id: the result stands right behind the call, in either order. A result that a run made up for a
+        function of the client's is no entry.
+        """
         ...
 
-    async def conversation_item(self, id: str, item_id: str) -> Item: ...
+    async def conversation_item(self, id: str, item_id: str) -> list[Item]:
+        """One entry: the item, and its result if it is a call of the gateway's. Raises `NotFound`."""
+        ...
 
-    async def delete_conversation_item(self, id: str, item_id: str) -> None: ...
+    async def delete_conversation_item(self, id: str, item_id: str) -> None:
+        """A call leaves with its result."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

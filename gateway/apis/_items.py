@@ -1,9 +1,10 @@
-"""Items as the Responses and Conversations dialects write them, in both directions."""
+"""Items as the Responses and Conversations dialects write them, in both directions; and whose a tool call is."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
+from gateway.apis._requests import writable
 from gateway.errors import InvalidRequest
 from gateway.items import (
     Approval,
@@ -19,8 +20,20 @@ from gateway.items import (
     ToolResult,
     new_id,
 )
+from gateway.tool_names import provider_name
 
 Wire = dict[str, Any]
+
+NO_SERVER = "unknown"
+"""The label of a call that names no tool there is."""
+
+
+def is_ours(call: ToolCall, client_tools: AbstractSet[str]) -> bool:
+    """Whether the gateway answers this call: everything but the functions that the client has named for itself.
+
+    A call of a tool that nobody has is the gateway's, which tells the model so.
+    """
+    return bool(call.server) or call.name not in client_tools
 
 
 def to_items(raw: str | Sequence[Wire], where: str = "input") -> list[Item]:
@@ -101,9 +114,7 @@ def to_part(raw: object, where: str) -> Part:
     given = {key: value for key, value in part.items() if isinstance(value, str)}
     match given:
         case {"type": "input_text" | "output_text" | "text" | "summary_text", "text": said}:
-            annotations = part.get("annotations")
-            notes = cast("list[Wire]", annotations) if isinstance(annotations, list) else []
-            return Text(text=said, annotations=tuple(notes))
+            return Text(text=said, annotations=to_annotations(part.get("annotations"), f"{where}.annotations"))
         case {"type": "refusal", "refusal": said}:
             return Refusal(text=said)
         case {"type": "input_image", "image_url": url}:
@@ -120,6 +131,17 @@ def to_part(raw: object, where: str) -> Part:
             )
 
 
+def to_annotations(raw: object, where: str) -> tuple[Wire, ...]:
+    """Citations are kept as they came, so they are only checked for what could not be read or sent again."""
+    notes = cast("list[object]", raw) if isinstance(raw, list) else []
+    try:
+        if not all(isinstance(note, dict) for note in notes):
+            raise ValueError("expected a list of objects")
+        return tuple(writable(cast("Wire", note)) for note in notes)
+    except ValueError as error:
+        raise InvalidRequest(f"Invalid value for '{where}': {error}.", param=where, code="invalid_value") from None
+
+
 def to_reasoning(raw: Wire) -> Reasoning:
     return Reasoning(
         id=identity(raw, "rs"), text="".join(texts(raw.get("content"))), summary="\n\n".join(texts(raw.get("summary")))
@@ -134,7 +156,9 @@ def texts(parts: object) -> list[str]:
 def to_mcp_call(raw: Wire, where: str) -> list[Item]:
     server, tool, arguments = (text(raw, key, where) for key in ("server_label", "name", "arguments"))
     id = identity(raw, "mcp")
-    call = ToolCall(id=id, call_id=id, name=f"{server}__{tool}", arguments=arguments, server=server, tool=tool)
+    # The model knows the call by the name it was offered; one of a tool that nobody has was the model's own idea.
+    name = tool if server == NO_SERVER else provider_name(server, tool)
+    call = ToolCall(id=id, call_id=id, name=name, arguments=arguments, server=server, tool=tool)
     said = raw.get("output")
     if said is None:
         said = str(raw.get("error") or "")
@@ -142,28 +166,19 @@ def to_mcp_call(raw: Wire, where: str) -> list[Item]:
     return [call, ToolResult(id=new_id("fco"), call_id=id, content=(Text(text=str(said)),), is_error=failed)]
 
 
-def to_wire(items: Iterable[Item], client_tools: AbstractSet[str] = frozenset()) -> list[Wire]:
-    """Finished items as the dialect shows them, oldest first. A gateway's own call and its result are one `mcp_call`.
-
-    `client_tools` names the functions the client runs: their calls are `function_call`s, and an output the gateway
-    made up for one (because the run broke off) is not shown.
-    """
-    listed = list(items)
-    results = {item.call_id: item for item in listed if isinstance(item, ToolResult)}
-    called = {item.call_id: item for item in listed if isinstance(item, ToolCall)}
+def to_wire(items: Iterable[Item]) -> list[Wire]:
+    """Items of a conversation as it shows them, in their order. A call of the gateway's and its result are one
+    `mcp_call`, in the place of the call, which comes before its result."""
     wires: list[Wire] = []
-    for item in listed:
-        match item:
-            case ToolCall() if item.server or (
-                item.call_id in results and item.name not in client_tools and client_tools
-            ):
-                wires.append(mcp_call(item, results.get(item.call_id)))
-            case ToolResult(call_id=call_id) if (call := called.get(call_id)) and (
-                call.server or call.name in client_tools
-            ):
-                pass
-            case _:
-                wires.append(one_to_wire(item))
+    calls: dict[str, tuple[int, ToolCall]] = {}
+    for item in items:
+        if isinstance(item, ToolResult) and item.call_id in calls:
+            place, call = calls[item.call_id]
+            wires[place] = mcp_call(call, item)
+            continue
+        if isinstance(item, ToolCall) and item.server:
+            calls[item.call_id] = len(wires), item
+        wires.append(one_to_wire(item))
     return wires
 
 
@@ -180,7 +195,7 @@ def one_to_wire(item: Item) -> Wire:
         case ToolCall(server=""):
             return function_call(item, "completed")
         case ToolCall():
-            return mcp_call(item, None)
+            return mcp_call(item)
         case ToolResult(id=id, call_id=call_id):
             return {
                 "id": id,
@@ -229,19 +244,34 @@ def function_call(call: ToolCall, status: str) -> Wire:
     }
 
 
-def mcp_call(call: ToolCall, result: ToolResult | None) -> Wire:
-    """A failed call tells why in `output`: `error` is a string in openai 2.x and an object in 3.x, so it stays null."""
-    status = "in_progress" if result is None else "failed" if result.is_error else "completed"
+def mcp_call(call: ToolCall, result: ToolResult | None = None, status: str = "in_progress") -> Wire:
+    """A failed call tells why in `output`: `error` is a string in openai 2.x and an object in 3.x, so it stays null.
+
+    `status` is that of a call without a result.
+    """
+    if result is not None:
+        status = "failed" if result.is_error else "completed"
     return {
         "id": call.id,
         "type": "mcp_call",
-        "server_label": call.server or "unknown",
+        "server_label": call.server or NO_SERVER,
         "name": call.tool or call.name,
         "arguments": call.arguments,
         "output": None if result is None else result.text,
         "error": None,
         "status": status,
         "approval_request_id": None,
+    }
+
+
+def approval_request(call: ToolCall) -> Wire:
+    """A call that a person must allow. The answer names the request, and an `Approval` the call: one id for both."""
+    return {
+        "id": call.call_id,
+        "type": "mcp_approval_request",
+        "server_label": call.server,
+        "name": call.tool,
+        "arguments": call.arguments,
     }
 
 

@@ -75,7 +75,7 @@ class Conversations:
     async def list_items(self, request: Request) -> Response:
         found, query = await self._find(request), request.query_params
         limit, order = query.get("limit", "20"), query.get("order", "desc")
-        if not limit.isdecimal() or not 1 <= int(limit) <= 100:
+        if not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= 100:
             raise InvalidRequest(
                 "Invalid value for 'limit': a number from 1 to 100.", param="limit", code="invalid_value"
             )
@@ -88,11 +88,12 @@ class Conversations:
 
     async def retrieve_item(self, request: Request) -> Response:
         found = await self._find(request)
-        return json_response(show_item(await self._item(found, request.path_params["item"])))
+        items = await self._item(found, request.path_params["item"])
+        return json_response(to_wire(items)[0])
 
     async def delete_item(self, request: Request) -> Response:
         found = await self._find(request)
-        item = await self._item(found, request.path_params["item"])
+        item, *_ = await self._item(found, request.path_params["item"])
         await self._store.delete_conversation_item(found.id, item.id)
         return json_response(show(found))
 
@@ -107,7 +108,7 @@ class Conversations:
             raise missing
         return found
 
-    async def _item(self, found: Conversation, item_id: str) -> Item:
+    async def _item(self, found: Conversation, item_id: str) -> list[Item]:
         try:
             return await self._store.conversation_item(found.id, item_id)
         except NotFound:
@@ -135,14 +136,11 @@ def show(conversation: Conversation) -> Wire:
     }
 
 
-def show_item(item: Item) -> Wire:
-    return to_wire([item])[0]
-
-
 def page(items: list[Item], *, has_more: bool) -> Wire:
     """`first_id` and `last_id` are where the page begins and ends, which the SDK hands back as `after`."""
-    first, last = (items[0].id, items[-1].id) if items else (None, None)
-    return {"object": "list", "data": to_wire(items), "first_id": first, "last_id": last, "has_more": has_more}
+    data = to_wire(items)
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
 
 
 def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:

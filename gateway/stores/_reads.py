@@ -4,8 +4,9 @@ None of them writes. The several statements of one function see one state only i
 """
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import NotFound
@@ -29,16 +30,21 @@ HISTORY = f"""
 with recursive {BRANCH}
 select items.body from branch join items on items.turn = branch.n where items.hidden = 0 order by items.n
 """
-LISTED = f"""
-with recursive {BRANCH},
-listed(id, n) as (
-    select items.id, min(items.n) from branch join items on items.turn = branch.n
-    where items.hidden = 0 group by items.id
-)
-select items.n, items.body from listed join items on items.n = listed.n
+OUTLINE = f"""
+with recursive {BRANCH}
+select items.n, items.id, items.output, body ->> '$.kind', body ->> '$.call_id', body ->> '$.server'
+from branch join items on items.turn = branch.n where items.hidden = 0 order by items.n
 """
-"""What a conversation lists, to be narrowed and ordered by `listed`. An item that a client sent again under the
-same id is listed once, in its first place, so that a page can begin after any item."""
+"""What `entries` reads of a conversation."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """A line of a conversation's listing: an item, and the result if it is a call of the gateway's. Both by their n."""
+
+    n: int
+    ours: bool
+    result: int | None = None
 
 
 def history(db: sqlite3.Connection, turn_id: str) -> tuple[list[Item], int]:
@@ -88,20 +94,40 @@ def conversation_items(
     db: sqlite3.Connection, id: str, after: str | None, limit: int, newest_first: bool
 ) -> tuple[list[Item], bool]:
     """A page of the branch, and whether more follow. An unknown `after` is NotFound."""
-    order, beyond = ("desc", "<") if newest_first else ("asc", ">")
     with snapshot(db):
-        values: dict[str, object] = {"tip": _tip(db, id), "limit": limit + 1}
-        place = ""
-        if after is not None:
-            values["after"] = _listed(db, values["tip"], after, "after")[0]
-            place = f"where listed.n {beyond} :after"
-        rows = db.execute(f"{LISTED} {place} order by listed.n {order} limit :limit", values).fetchall()
-    return [load(body) for _, body in rows[:limit]], len(rows) > limit
+        listed = entries(db, _tip(db, id))
+        if after is not None and after not in listed:
+            raise no_item(after, "after")
+        ids = list(reversed(listed)) if newest_first else list(listed)
+        start = 0 if after is None else ids.index(after) + 1
+        page = ids[start : start + limit]
+        return _items(db, [listed[entry] for entry in page]), len(ids) > start + limit
 
 
-def conversation_item(db: sqlite3.Connection, id: str, item_id: str) -> Item:
+def conversation_item(db: sqlite3.Connection, id: str, item_id: str) -> list[Item]:
     with snapshot(db):
-        return load(_listed(db, _tip(db, id), item_id)[1])
+        listed = entries(db, _tip(db, id))
+        if item_id not in listed:
+            raise no_item(item_id)
+        return _items(db, [listed[item_id]])
+
+
+def entries(db: sqlite3.Connection, tip: int | None) -> dict[str, Entry]:
+    """What a conversation lists, oldest first, by id. See `ports.Store.conversation_items`.
+
+    An item that a client sent again under the same id is listed once, in its first place, so that a page can begin
+    after any entry.
+    """
+    listed: dict[str, Entry] = {}
+    calls: dict[str, Entry] = {}
+    for n, id, output, kind, call_id, server in db.execute(OUTLINE, {"tip": tip}):
+        if kind == "tool_result" and (call := calls.get(call_id)) and (call.ours or output):
+            call.result = call.result or (n if call.ours else None)
+            continue
+        entry = listed.setdefault(id, Entry(n, bool(server)))
+        if kind == "tool_call":
+            calls[call_id] = entry
+    return listed
 
 
 @contextmanager
@@ -140,9 +166,9 @@ def _tip(db: sqlite3.Connection, conversation: str) -> int | None:
     return rows[0][0]
 
 
-def _listed(db: sqlite3.Connection, tip: object, item_id: str, param: str | None = None) -> tuple[int, str]:
-    """An item's n and body. Raises NotFound."""
-    rows = db.execute(f"{LISTED} where listed.id = :item", {"tip": tip, "item": item_id}).fetchall()
-    if not rows:
-        raise no_item(item_id, param)
-    return rows[0]
+def _items(db: sqlite3.Connection, listed: Sequence[Entry]) -> list[Item]:
+    """The items of these entries, each result behind its call."""
+    wanted = [n for entry in listed for n in (entry.n, entry.result) if n is not None]
+    marks = ",".join("?" * len(wanted))
+    bodies = dict(db.execute(f"select n, body from items where n in ({marks})", wanted).fetchall())
+    return [load(bodies[n]) for n in wanted]

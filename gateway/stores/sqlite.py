@@ -145,12 +145,12 @@ class SQLiteStore:
     async def conversation_items(
         self, id: str, *, after: str | None, limit: int, newest_first: bool
     ) -> tuple[list[Item], bool]:
-        """`after` is an item's id; an unknown one is NotFound."""
+        """`after` is an entry's id; an unknown one is NotFound."""
         return await self._readers.read(
             partial(_reads.conversation_items, id=id, after=after, limit=limit, newest_first=newest_first)
         )
 
-    async def conversation_item(self, id: str, item_id: str) -> Item:
+    async def conversation_item(self, id: str, item_id: str) -> list[Item]:
         return await self._readers.read(partial(_reads.conversation_item, id=id, item_id=item_id))
 
     async def delete_conversation_item(self, id: str, item_id: str) -> None:

@@ -56,6 +56,35 @@ async def test_parallel_calls_stream_with_an_index_each(start_gateway):
     assert json.loads(arguments) == {"city": "Rome"}
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([[say("", "a"), call("nothing")], [say("hello", "b")]], "hello"),
+        ([[say("I look.", "a"), call("nothing")], [say("hello there", "b")]], "I look.\n\nhello there"),
+        ([[say("I look.", "a"), call("nothing")], [say("", "b")]], "I look."),
+        ([[say("a", "a"), say("", "b"), call("nothing")], [say("c", "c")]], "a\n\nc"),
+    ],
+)
+async def test_a_blank_line_parts_only_messages_that_say_something(start_gateway, said, expected):
+    for stream in (True, False):
+        async with start_gateway(*said) as gateway:
+            answer = await gateway.openai.chat.completions.create(model="helper", messages=HI, stream=stream)
+            if stream:
+                text = "".join([chunk.choices[0].delta.content or "" async for chunk in answer])
+            else:
+                text = answer.choices[0].message.content
+        assert text == expected
+
+
+async def test_a_call_of_a_tool_that_nobody_has_is_not_the_clients(start_gateway):
+    async with start_gateway([call("nothing"), call("weather", "{}", "call_2")]) as gateway:
+        create = gateway.openai.chat.completions.create
+        stream = await create(model="helper", messages=HI, tools=[WEATHER], stream=True)
+        chunks = [chunk.choices[0] async for chunk in stream]
+    shown = [tool.function.name for chunk in chunks for tool in chunk.delta.tool_calls or () if tool.id]
+    assert (shown, chunks[-1].finish_reason) == (["weather"], "tool_calls")
+
+
 async def test_images_and_developer_messages_reach_the_model(start_gateway):
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}
     messages = [

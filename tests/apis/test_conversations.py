@@ -95,3 +95,11 @@ async def test_an_unknown_conversation_is_a_404(start_gateway):
     async with start_gateway() as gateway:
         with pytest.raises(NotFoundError):
             await gateway.openai.responses.create(model="helper", input="hi", conversation="conv_nope")
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "", "9" * 5000])
+async def test_a_page_has_1_to_100_items(start_gateway, limit):
+    async with start_gateway() as gateway:
+        conversation = (await gateway.openai.conversations.create()).id
+        answer = await gateway.http.get(f"/v1/conversations/{conversation}/items", params={"limit": limit})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "limit")

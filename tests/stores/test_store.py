@@ -364,7 +364,7 @@ async def test_a_deleted_item_leaves_the_conversation_and_its_history_but_not_th
     async with open_store() as store:
         await store.create_conversation(Conversation(id="c", created_at=1, metadata={}))
         first = await exchange(store, kept, dropped, conversation="c")
-        assert await store.conversation_item("c", dropped.id) == dropped
+        assert await store.conversation_item("c", dropped.id) == [dropped]
         await store.delete_conversation_item("c", dropped.id)
         for gone in (store.conversation_item("c", dropped.id), store.delete_conversation_item("c", dropped.id)):
             with pytest.raises(NotFound):

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from gateway.apis._requests import Choice, FormatType, Function, FunctionName, JsonSchema
+
 
 class ContentPart(BaseModel):
     type: str
@@ -32,36 +34,19 @@ class ChatMessage(BaseModel):
     tool_call_id: str | None = None
 
 
-class FunctionBody(BaseModel):
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
 class FunctionTool(BaseModel):
     type: Literal["function"]
-    function: FunctionBody
-
-
-class NamedFunction(BaseModel):
-    name: str
+    function: Function
 
 
 class NamedToolChoice(BaseModel):
     type: Literal["function"]
-    function: NamedFunction
-
-
-class JsonSchemaBody(BaseModel):
-    name: str
-    schema_: dict[str, Any] | None = Field(None, alias="schema")
-    strict: bool | None = None
+    function: FunctionName
 
 
 class ResponseFormat(BaseModel):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchemaBody | None = None
+    type: FormatType
+    json_schema: JsonSchema | None = None
 
 
 class StreamOptions(BaseModel):
@@ -74,7 +59,7 @@ class ChatRequest(BaseModel):
     model: str
     messages: list[ChatMessage] = Field(min_length=1)
     tools: list[FunctionTool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
+    tool_choice: Choice | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -4,10 +4,11 @@ import time
 from typing import Any
 
 from gateway.agents.spec import AgentSpec
-from gateway.apis.chat.schema import ChatMessage, ChatRequest, ContentPart, FunctionTool, NamedToolChoice
+from gateway.apis._requests import to_choice, to_format, to_tool
+from gateway.apis.chat.schema import ChatMessage, ChatRequest, ContentPart, NamedToolChoice
 from gateway.errors import InvalidRequest
 from gateway.items import File, Image, Item, Message, Part, Refusal, Text, ToolCall, ToolResult, new_id
-from gateway.ports import ToolSpec, Turn
+from gateway.ports import Turn
 
 SAME_NAME = (
     "temperature",
@@ -30,7 +31,7 @@ def to_turn(body: ChatRequest, agent: AgentSpec, owner: str) -> Turn:
         id=new_id("chatcmpl").replace("_", "-", 1),
         agent=agent,
         input=items,
-        client_tools=[to_tool(tool) for tool in body.tools or ()],
+        client_tools=[to_tool(tool.function) for tool in body.tools or ()],
         options=to_options(body),
         stored=False,
         live=bool(body.stream),
@@ -95,28 +96,13 @@ def to_part(part: ContentPart, where: str) -> Part:
             )
 
 
-def to_tool(tool: FunctionTool) -> ToolSpec:
-    function = tool.function
-    return ToolSpec(
-        name=function.name,
-        description=function.description or "",
-        schema=function.parameters or {"type": "object", "properties": {}},
-        strict=function.strict,
-    )
-
-
 def to_options(body: ChatRequest) -> dict[str, Any]:
     """What the client set, in the vocabulary of `ModelCall.options`."""
     options = {name: value for name in SAME_NAME if (value := getattr(body, name)) is not None}
     if (limit := body.max_completion_tokens or body.max_tokens) is not None:
         options["max_output_tokens"] = limit
-    if isinstance(body.tool_choice, NamedToolChoice):
-        options["tool_choice"] = {"name": body.tool_choice.function.name}
-    elif body.tool_choice is not None:
-        options["tool_choice"] = body.tool_choice
-    if body.response_format is not None:
-        schema = body.response_format.json_schema
-        options["response_format"] = {"type": body.response_format.type} | (
-            {"name": schema.name, "schema": schema.schema_ or {}, "strict": schema.strict} if schema else {}
-        )
+    if (choice := body.tool_choice) is not None:
+        options["tool_choice"] = to_choice(choice.function if isinstance(choice, NamedToolChoice) else choice)
+    if (form := body.response_format) is not None:
+        options["response_format"] = to_format(form.type, form.json_schema)
     return options

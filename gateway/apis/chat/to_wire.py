@@ -1,10 +1,11 @@
 """A run's events as chat completion chunks, and folded as one completion."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
+from gateway.apis._items import is_ours
 from gateway.apis._wire import DONE, error_body, frame
 from gateway.events import (
     ArgumentsDelta,
@@ -39,12 +40,13 @@ class Chunks:
         self._after = b'},"logprobs":null,"finish_reason":null}]}\n\n'
         self._calls: dict[str, int] = {}
         self._client_tools = {tool.name for tool in turn.client_tools}
-        self._messages = 0
+        self._said = False
+        self._gap = False
 
     def render(self, event: Event) -> bytes:
         match event:
             case TextDelta(text=text):
-                return self._delta(b'"content":', text)
+                return self._text(text)
             case ArgumentsDelta(item_id=item_id, text=text):
                 return self._arguments(item_id, text)
             case RefusalDelta(text=text):
@@ -52,10 +54,9 @@ class Chunks:
             case RunStarted():
                 return self._chunk({"role": "assistant", "content": "", "refusal": None})
             case ItemStarted(item=Message()):
-                self._messages += 1
-                # Two messages of one run are one message here; a blank line keeps them apart.
-                return self._delta(b'"content":', "\n\n") if self._messages > 1 else b""
-            case ItemStarted(item=ToolCall(server="") as call) if call.name in self._client_tools:
+                self._gap = self._said
+                return b""
+            case ItemStarted(item=ToolCall() as call) if not is_ours(call, self._client_tools):
                 self._calls[call.id] = len(self._calls)
                 opening = {"index": self._calls[call.id], **to_tool_call(call)}
                 return self._chunk({"tool_calls": [opening]})
@@ -63,6 +64,15 @@ class Chunks:
                 return self._ending(event)
             case _:
                 return b""
+
+    def _text(self, text: str) -> bytes:
+        """Two messages of one run are one message here; a blank line keeps apart what they say."""
+        if not text:
+            return b""
+        if self._gap:
+            text, self._gap = f"\n\n{text}", False
+        self._said = True
+        return self._delta(b'"content":', text)
 
     def _delta(self, key: bytes, text: str) -> bytes:
         return self._before + key + orjson.dumps(text) + self._after
@@ -83,29 +93,27 @@ class Chunks:
                 return frame({"error": error_body(error)})
             case RunCancelled():
                 return b""
-            case RunPaused(asked_calls=asked, usage=usage):
-                finish = self._chunk({}, "stop" if asked else "tool_calls")
-            case RunCompleted(reason=reason, usage=usage):
-                finish = self._chunk({}, FINISH[reason])
-        if self._usage:
-            finish += frame({**self._head, "choices": [], "usage": to_usage(usage)})
-        return finish + DONE
+            case RunPaused() | RunCompleted():
+                last = self._chunk({}, to_finish(event))
+                if self._usage:
+                    last += frame({**self._head, "choices": [], "usage": to_usage(event.usage)})
+                return last + DONE
 
 
 def to_completion(turn: Turn, events: Iterable[Event]) -> dict[str, Any]:
     """The completion that the chunks of the same events would add up to. Raises the error of a failed run."""
+    client_tools = {tool.name for tool in turn.client_tools}
     messages: list[Message] = []
-    calls: Sequence[ToolCall] = ()
+    calls: list[ToolCall] = []
     finish, usage = "stop", Usage()
     for event in events:
         match event:
             case ItemDone(item=Message() as message):
                 messages.append(message)
-            case RunPaused():
-                calls, usage = event.client_calls, event.usage
-                finish = "tool_calls" if calls else "stop"
-            case RunCompleted(reason=reason):
-                finish, usage = FINISH[reason], event.usage
+            case ItemDone(item=ToolCall() as call) if not is_ours(call, client_tools):
+                calls.append(call)
+            case RunPaused() | RunCompleted():
+                finish, usage = to_finish(event), event.usage
             case RunFailed(error=error):
                 raise error
             case _:
@@ -128,6 +136,13 @@ def to_completion(turn: Turn, events: Iterable[Event]) -> dict[str, Any]:
         "service_tier": "default",
         "system_fingerprint": None,
     }
+
+
+def to_finish(ending: RunPaused | RunCompleted) -> str:
+    """Of a run that waits for an approval, which this dialect cannot ask for, there is no more to come."""
+    if isinstance(ending, RunPaused):
+        return "tool_calls" if ending.client_calls else "stop"
+    return FINISH[ending.reason]
 
 
 def to_tool_call(call: ToolCall) -> dict[str, Any]:

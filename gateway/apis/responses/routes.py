@@ -6,10 +6,10 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.agents.catalog import Catalog
 from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended
+from gateway.apis.responses.fold import fold, read_back
 from gateway.apis.responses.schema import ResponsesRequest
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
-from gateway.apis.responses.to_wire import fold, stored_response
 from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.ports import Store, StoredTurn, Turn
 from gateway.runs import Runs
@@ -42,7 +42,7 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
         return json_response(fold(run.turn, run.events))
 
     async def retrieve(request: Request) -> Response:
-        return json_response(stored_response(await find(request)))
+        return json_response(await read_back(await find(request), store))
 
     async def delete(request: Request) -> Response:
         stored = await find(request)

@@ -4,30 +4,23 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from gateway.apis._requests import Choice, FormatType, Function, FunctionName, JsonSchema
 
-class FunctionTool(BaseModel):
+
+class FunctionTool(Function):
     type: Literal["function"]
-    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
 
 
-class NamedToolChoice(BaseModel):
+class NamedToolChoice(FunctionName):
     type: Literal["function"]
-    name: str
 
 
 class ConversationReference(BaseModel):
     id: str
 
 
-class TextFormat(BaseModel):
-    type: Literal["text", "json_object", "json_schema"] = "text"
-    name: str | None = None
-    schema_: dict[str, Any] | None = Field(None, alias="schema")
-    strict: bool | None = None
-    description: str | None = None
+class TextFormat(JsonSchema):
+    type: FormatType = "text"
 
 
 class TextOptions(BaseModel):
@@ -52,7 +45,7 @@ class ResponsesRequest(BaseModel):
     store: bool | None = None
     background: Literal[False] | None = Field(None, description="Background responses are not served yet.")
     tools: list[FunctionTool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
+    tool_choice: Choice | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_output_tokens: int | None = Field(None, ge=16)
     temperature: float | None = Field(None, ge=0, le=2)

@@ -1,16 +1,21 @@
-"""A run's events as the Responses stream: numbered from 0, every item opened and closed, ids the same throughout."""
+"""A run's events as a response: its output item by item, and for who watches the frames of the stream.
 
+A response that nobody watches, and one that is read back, go the same way without the frames. So a place in the
+output, a call's result and a status are decided here and nowhere else.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import orjson
 
-from gateway.apis._items import Wire, function_call, mcp_call, one_to_wire
+from gateway.apis._items import Wire, approval_request, function_call, is_ours, mcp_call, one_to_wire
 from gateway.apis._wire import DONE
-from gateway.apis.responses.to_wire import client_tools, to_ending, to_response
+from gateway.apis.responses.to_wire import to_ending, to_response
 from gateway.events import (
     ArgumentsDelta,
     CallsStarted,
-    Ending,
     Event,
     ItemDone,
     ItemStarted,
@@ -21,11 +26,14 @@ from gateway.events import (
     RunFailed,
     RunPaused,
     RunStarted,
+    StepDone,
     TextDelta,
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
-from gateway.ports import Turn
+from gateway.ports import Turn, TurnEnd
 from gateway.recorder import to_end
+
+PARTS = {TextDelta: "output_text", RefusalDelta: "refusal", ReasoningDelta: "reasoning_text"}
 
 
 @dataclass(slots=True)
@@ -33,53 +41,92 @@ class Open:
     """An output item that was added and is not done. `part` is the kind of the content part that is open in it."""
 
     index: int
-    call: ToolCall | None = None
     part: str = ""
     parts: int = 0
     before: bytes = b""
 
 
 class ResponseStream:
-    """Renders one run, event by event."""
+    """Renders one run, event by event: its items are numbered from 0, opened and closed, their ids the same throughout.
 
-    def __init__(self, turn: Turn) -> None:
+    `earlier` are calls of the gateway's that an earlier turn left open, `begun` the call_ids of those that the run has
+    begun; a live run says both itself. Unless `watched`, no frames are made.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        *,
+        earlier: Iterable[ToolCall] = (),
+        begun: AbstractSet[str] = frozenset(),
+        watched: bool = True,
+    ) -> None:
         self._response = to_response(turn)
-        self._client_tools = client_tools(turn)
+        self._client_tools = {tool.name for tool in turn.client_tools}
+        self._watched = watched
+        self._begun = begun
         self._number = 0
         self._output: list[Wire] = []
         self._open: dict[str, Open] = {}
-        self._calls: dict[str, ToolCall] = {}
-        self._added = 0
+        # The gateway's calls by call_id: of an earlier turn, not yet decided on, and running.
+        self._earlier = {call.call_id: call for call in earlier}
+        self._waiting: dict[str, ToolCall] = {}
+        self._running: dict[str, ToolCall] = {}
+        self._held: tuple[Item, Wire] | None = None
 
     def render(self, event: Event) -> bytes:
         """The frames of one event, `b""` for none."""
         match event:
-            case TextDelta(item_id=item_id, text=text):
-                return self._delta(item_id, text, "output_text")
-            case RefusalDelta(item_id=item_id, text=text):
-                return self._delta(item_id, text, "refusal")
-            case ReasoningDelta(item_id=item_id, text=text):
-                return self._delta(item_id, text, "reasoning_text")
+            case TextDelta() | RefusalDelta() | ReasoningDelta():
+                return self._delta(event.item_id, event.text, PARTS[type(event)])
             case ArgumentsDelta(item_id=item_id, text=text):
                 return self._arguments(item_id, text)
             case RunStarted():
                 return self._lifecycle("created") + self._lifecycle("in_progress")
             case ItemStarted(item=item):
-                return b"" if self._is_ours(item) else self._add(item)
+                return self._release() + (b"" if self._is_ours(item) else self._add(item))
             case CallsStarted(calls=calls):
-                return b"".join(self._begin_call(call) for call in calls)
+                return self._release() + b"".join([self._begin_call(call) for call in calls])
+            case ItemDone(item=ToolResult() as result):
+                return self._result_done(result)
             case ItemDone(item=item):
-                return self._done(item)
+                return self._release() + self._done(item)
+            case StepDone(finish=finish):
+                return self._release(cut_off=finish in ("length", "content_filter"))
             case RunPaused() | RunCompleted() | RunFailed() | RunCancelled():
-                return self._ending(event)
-            case _:
-                return b""
+                if isinstance(event, RunPaused):
+                    self._earlier |= {call.call_id: call for call in event.asked_calls}
+                return self.end(to_end(event))
+
+    def end(self, end: TurnEnd) -> bytes:
+        """The frames of the ending."""
+        frames = [self._release()]
+        if end.status == "paused":
+            frames += [self._ask_for(call) for call in {**self._earlier, **self._waiting}.values()]
+        frames += [self._close(call, mcp_call(call, status="incomplete")) for call in self._running.values()]
+        # What a run that failed had only begun to say is not in the response, as it is not in the store.
+        left_out = {opened.index for opened in self._open.values()}
+        output = [wire for index, wire in enumerate(self._output) if index not in left_out]
+        self._response |= {"output": output, **to_ending(end)}
+        # There is no `response.cancelled` in the protocol; a reader of a cancelled run gets the end of the stream.
+        last = b"" if end.status == "cancelled" else self._lifecycle(self._response["status"])
+        return b"".join((*frames, last, DONE))
+
+    def response(self) -> Wire:
+        """The object as far as it has got."""
+        if self._response["status"] == "in_progress":
+            self._release()
+            self._begin_calls()
+            self._response["output"] = self._output
+        return self._response
 
     def _is_ours(self, item: Item) -> bool:
         """A call the gateway answers is shown once it is decided that it runs, not while the model writes it."""
-        return isinstance(item, ToolCall) and item.name not in self._client_tools
+        return isinstance(item, ToolCall) and is_ours(item, self._client_tools)
 
     def _event(self, kind: str, fields: Wire) -> bytes:
+        if not self._watched:
+            return b""
         number, self._number = self._number, self._number + 1
         body = {"type": f"response.{kind}", **fields, "sequence_number": number}
         return b"event: response.%b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(body))
@@ -88,17 +135,28 @@ class ResponseStream:
         return self._event(kind, {"response": self._response})
 
     def _add(self, item: Item, wire: Wire | None = None) -> bytes:
-        opened = Open(index=self._added, call=item if isinstance(item, ToolCall) else None)
-        self._added += 1
-        self._open[item.id] = opened
-        self._output.append({})  # Its place; `_close` fills it.
+        opened = self._open[item.id] = Open(index=len(self._output))
         shown = wire or opening(item)
+        self._output.append(shown)
         return self._event("output_item.added", {"output_index": opened.index, "item": shown})
 
     def _close(self, item: Item, wire: Wire) -> bytes:
         opened = self._open.pop(item.id)
         self._output[opened.index] = wire
         return self._event("output_item.done", {"output_index": opened.index, "item": wire})
+
+    def _hold(self, item: Item, wire: Wire) -> bytes:
+        """Close the item with the next event: the end of the step says whether a limit cut it off."""
+        self._held = item, wire
+        return b""
+
+    def _release(self, *, cut_off: bool = False) -> bytes:
+        if self._held is None:
+            return b""
+        (item, wire), self._held = self._held, None
+        if cut_off:
+            wire["status"] = "incomplete"
+        return self._close(item, wire)
 
     def _delta(self, item_id: str, text: str, part: str) -> bytes:
         opened = self._open[item_id]
@@ -138,9 +196,13 @@ class ResponseStream:
         )
 
     def _begin_call(self, call: ToolCall) -> bytes:
-        """A call the gateway runs: all of its arguments at once, since they were checked before it was shown."""
-        added = self._add(call, {**mcp_call(call, None), "arguments": ""})
+        """A call that is decided on, with all of its arguments at once: it was not shown while they were written."""
+        self._waiting.pop(call.call_id, None)
+        self._earlier.pop(call.call_id, None)
+        self._running[call.call_id] = call
+        added = self._add(call, {**mcp_call(call), "arguments": ""})
         place = {"item_id": call.id, "output_index": self._open[call.id].index}
+        self._output[-1] = mcp_call(call)
         return b"".join(
             (
                 added,
@@ -150,19 +212,29 @@ class ResponseStream:
             )
         )
 
+    def _begin_calls(self) -> None:
+        """What `CallsStarted` says of a live run, of one that is read back."""
+        known = {**self._earlier, **self._waiting}
+        for call in [known[call_id] for call_id in known if call_id in self._begun]:
+            self._begin_call(call)
+
+    def _ask_for(self, call: ToolCall) -> bytes:
+        return self._add(call, approval_request(call)) + self._close(call, approval_request(call))
+
     def _done(self, item: Item) -> bytes:
         match item:
+            case ToolCall() if self._is_ours(item):
+                self._waiting[item.call_id] = item
+                return b""
             case ToolCall():
-                return self._call_done(item)
-            case ToolResult(call_id=call_id):
-                return self._result_done(item, self._calls.get(call_id))
+                return self._function_call_done(item)
             case Message():
                 begin = b"" if item.id in self._open else self._add(item)
-                return begin + self._message_done(item) + self._close(item, one_to_wire(item))
+                return begin + self._message_done(item) + self._hold(item, one_to_wire(item))
             case Reasoning():
                 begin = b"" if item.id in self._open else self._add(item)
-                opened = self._open[item.id]
-                return begin + self._close_part(item.id, opened, item.text) + self._close(item, one_to_wire(item))
+                close = self._close_part(item.id, self._open[item.id], item.text)
+                return begin + close + self._hold(item, one_to_wire(item))
             case _:
                 return self._add(item) + self._close(item, one_to_wire(item))
 
@@ -176,30 +248,30 @@ class ResponseStream:
             frames += [self._open_part(item.id, opened, kind), self._close_part(item.id, opened, said)]
         return b"".join(frames)
 
-    def _call_done(self, call: ToolCall) -> bytes:
-        self._calls[call.call_id] = call
-        if self._is_ours(call):
-            return b""
+    def _function_call_done(self, call: ToolCall) -> bytes:
         begin = b"" if call.id in self._open else self._add(call)
         place = {"item_id": call.id, "output_index": self._open[call.id].index}
         # `name` is required by openai 2.x and gone in 3.x, which ignores it.
         done = self._event("function_call_arguments.done", {**place, "name": call.name, "arguments": call.arguments})
-        return begin + done + self._close(call, function_call(call, "completed"))
+        return begin + done + self._hold(call, function_call(call, "completed"))
 
-    def _result_done(self, result: ToolResult, call: ToolCall | None) -> bytes:
-        if call is None or not self._is_ours(call):
-            return b""
-        begin = b"" if call.id in self._open else self._begin_call(call)
+    def _result_done(self, result: ToolResult) -> bytes:
+        """The end of a call of the gateway's. An output made up for a function of the client's is not shown: the call
+        was cut off, or the run broke off at it."""
+        frames = self._release()
+        call = self._waiting.get(result.call_id)
+        if result.call_id in self._begun or (call is not None and call.server):
+            self._begin_calls()
+        if call is not None and result.call_id not in self._running:
+            frames += self._begin_call(call)
+        call = self._running.pop(result.call_id, None)
+        if call is None:
+            # Of an earlier turn and never begun: the response that left the call open has shown it.
+            self._earlier.pop(result.call_id, None)
+            return frames
         place = {"item_id": call.id, "output_index": self._open[call.id].index}
         kind = "mcp_call.failed" if result.is_error else "mcp_call.completed"
-        return begin + self._event(kind, place) + self._close(call, mcp_call(call, result))
-
-    def _ending(self, event: Ending) -> bytes:
-        self._output = [wire for wire in self._output if wire]
-        self._response |= {"output": self._output, **to_ending(to_end(event), self._output)}
-        # There is no `response.cancelled` in the protocol; a reader of a cancelled run gets the end of the stream.
-        last = b"" if isinstance(event, RunCancelled) else self._lifecycle(self._response["status"])
-        return last + DONE
+        return frames + self._event(kind, place) + self._close(call, mcp_call(call, result))
 
 
 def opening(item: Item) -> Wire:

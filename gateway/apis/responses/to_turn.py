@@ -1,14 +1,20 @@
 """A Responses request as a Turn."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.agents.spec import AgentSpec
 from gateway.apis._items import metadata_of, to_items
-from gateway.apis.responses.schema import ConversationReference, FunctionTool, NamedToolChoice, ResponsesRequest
+from gateway.apis._requests import to_choice, to_format, to_tool
+from gateway.apis.responses.schema import ConversationReference, FunctionTool, ResponsesRequest
 from gateway.errors import InvalidRequest
 from gateway.items import new_id
-from gateway.ports import ToolSpec, Turn
+from gateway.ports import Turn
+
+EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
+VERBOSITIES = frozenset({"low", "medium", "high"})
+"""What the SDKs know. An agent document may say more, which their strict validation would refuse."""
 
 
 def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
@@ -19,6 +25,7 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
             code="mutually_exclusive_parameters",
         )
     conversation = body.conversation.id if isinstance(body.conversation, ConversationReference) else body.conversation
+    options = to_options(body)
     return Turn(
         id=new_id("resp"),
         agent=agent,
@@ -27,22 +34,13 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
         conversation=conversation,
         instructions=body.instructions or "",
         client_tools=[to_tool(tool) for tool in body.tools or ()],
-        options=to_options(body),
+        options=options,
         # What goes into a conversation is kept there, whatever `store` says.
         stored=body.store is not False or conversation is not None,
         live=bool(body.stream),
-        wire=to_echo(body),
+        wire=to_echo(body, {**agent.params, **options}),
         owner=owner,
         created_at=time.time(),
-    )
-
-
-def to_tool(tool: FunctionTool) -> ToolSpec:
-    return ToolSpec(
-        name=tool.name,
-        description=tool.description or "",
-        schema=tool.parameters or {"type": "object", "properties": {}},
-        strict=tool.strict,
     )
 
 
@@ -50,44 +48,44 @@ def to_options(body: ResponsesRequest) -> dict[str, Any]:
     """What the client set, in the vocabulary of `ModelCall.options`."""
     names = ("temperature", "top_p", "max_output_tokens", "parallel_tool_calls", "user")
     options = {name: value for name in names if (value := getattr(body, name)) is not None}
-    if isinstance(body.tool_choice, NamedToolChoice):
-        options["tool_choice"] = {"name": body.tool_choice.name}
-    elif body.tool_choice is not None:
-        options["tool_choice"] = body.tool_choice
+    if body.tool_choice is not None:
+        options["tool_choice"] = to_choice(body.tool_choice)
     if body.reasoning and body.reasoning.effort:
         options["reasoning_effort"] = body.reasoning.effort
     if body.text and body.text.verbosity:
         options["verbosity"] = body.text.verbosity
-    if body.text and body.text.format and body.text.format.type != "text":
-        form = body.text.format
-        options["response_format"] = {
-            "type": form.type,
-            "name": form.name or "answer",
-            "schema": form.schema_ or {},
-            "strict": form.strict,
-        }
+    if body.text and (form := body.text.format):
+        options["response_format"] = to_format(form.type, form)
     return options
 
 
-def to_echo(body: ResponsesRequest) -> dict[str, Any]:
-    """The request fields that the response object repeats, with OpenAI's defaults for what was not given."""
-    form = body.text.format if body.text and body.text.format else None
-    text_format = form.model_dump(by_alias=True, exclude_none=True) if form else {"type": "text"}
-    reasoning = body.reasoning or None
+def to_echo(body: ResponsesRequest, used: Mapping[str, Any]) -> dict[str, Any]:
+    """What the response object tells about the request.
+
+    `used` are the options that the model is asked with: the client's, else the agent's. Where neither says anything
+    the provider decides, and the field has the value that OpenAI documents as its own default, because its clients
+    and Open Responses want a number there. What this gateway does not do is not repeated as if it did.
+    """
+    effort, verbosity = used.get("reasoning_effort"), used.get("verbosity")
+    text = {
+        "format": to_format_echo(used.get("response_format")),
+        "verbosity": verbosity if verbosity in VERBOSITIES else "medium",
+    }
     return {
         "model": body.model,
         "instructions": body.instructions,
         "tools": [to_tool_echo(tool) for tool in body.tools or ()],
-        "tool_choice": body.tool_choice.model_dump()
-        if isinstance(body.tool_choice, NamedToolChoice)
-        else body.tool_choice or "auto",
-        "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "text": {"format": text_format, "verbosity": (body.text and body.text.verbosity) or "medium"},
-        "reasoning": {"effort": reasoning and reasoning.effort, "summary": reasoning and reasoning.summary},
-        "temperature": 1.0 if body.temperature is None else body.temperature,
-        "top_p": 1.0 if body.top_p is None else body.top_p,
-        "max_output_tokens": body.max_output_tokens,
-        "truncation": body.truncation or "disabled",
+        "tool_choice": to_choice_echo(used.get("tool_choice", "auto")),
+        "parallel_tool_calls": used.get("parallel_tool_calls", True),
+        "text": text,
+        "reasoning": {"effort": effort if effort in EFFORTS else None, "summary": None},
+        "temperature": used.get("temperature", 1.0),
+        "top_p": used.get("top_p", 1.0),
+        "presence_penalty": used.get("presence_penalty", 0.0),
+        "frequency_penalty": used.get("frequency_penalty", 0.0),
+        "max_output_tokens": used.get("max_output_tokens"),
+        "max_tool_calls": None,
+        "truncation": "disabled",
         "metadata": metadata_of(body.metadata),
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
@@ -100,5 +98,19 @@ def to_tool_echo(tool: FunctionTool) -> dict[str, Any]:
         "name": tool.name,
         "description": tool.description,
         "parameters": tool.parameters or {"type": "object", "properties": {}},
-        "strict": tool.strict is not False,
+        "strict": tool.strict,
     }
+
+
+def to_choice_echo(choice: str | Mapping[str, str]) -> str | dict[str, str]:
+    return choice if isinstance(choice, str) else {"type": "function", "name": choice["name"]}
+
+
+def to_format_echo(form: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not form or form.get("type") not in ("json_object", "json_schema"):
+        return {"type": "text"}
+    if form["type"] == "json_object":
+        return {"type": "json_object"}
+    echo: dict[str, Any] = {"type": "json_schema", "name": form.get("name") or "answer"}
+    echo |= {"schema": form.get("schema") or {}, "strict": form.get("strict")}
+    return echo | ({"description": form["description"]} if form.get("description") else {})

@@ -1,0 +1,66 @@
+"""What the bodies of Chat Completions and Responses have in common, and what it becomes in a Turn."""
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import AfterValidator, BaseModel, Field
+
+from gateway.ports import ToolSpec
+
+
+def writable(value: dict[str, Any]) -> dict[str, Any]:
+    """The object itself. Raises ValueError for what could be read but not be written again: a number of 65 bits."""
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(writable)]
+"""A part of a body that is passed on as it came."""
+
+
+class Function(BaseModel):
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = None
+    parameters: JsonObject | None = None
+    strict: bool | None = None
+
+
+class FunctionName(BaseModel):
+    name: str
+
+
+class JsonSchema(BaseModel):
+    name: str | None = None
+    description: str | None = None
+    schema_: JsonObject | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+Choice = Literal["none", "auto", "required"]
+FormatType = Literal["text", "json_object", "json_schema"]
+
+
+def to_tool(function: Function) -> ToolSpec:
+    return ToolSpec(
+        name=function.name,
+        description=function.description or "",
+        schema=function.parameters or {"type": "object", "properties": {}},
+        strict=function.strict,
+    )
+
+
+def to_choice(choice: Choice | FunctionName) -> str | dict[str, str]:
+    """`tool_choice` in the vocabulary of `ModelCall.options`."""
+    return {"name": choice.name} if isinstance(choice, FunctionName) else choice
+
+
+def to_format(type: FormatType, schema: JsonSchema | None) -> dict[str, Any]:
+    """`response_format` in the vocabulary of `ModelCall.options`."""
+    if type != "json_schema" or schema is None:
+        return {"type": type}
+    described = {"description": schema.description} if schema.description else {}
+    named = {"type": type, "name": schema.name or "answer", "schema": schema.schema_ or {}, "strict": schema.strict}
+    return {**named, **described}

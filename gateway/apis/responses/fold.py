@@ -1,0 +1,62 @@
+"""A run or a stored turn as one response object: what the stream of the same events would add up to."""
+
+from collections.abc import Iterable
+
+from gateway.apis._items import Wire
+from gateway.apis.responses.stream import ResponseStream
+from gateway.engine import CUT_OFF
+from gateway.events import Delta, Event, ItemDone, RunFailed, StepDone
+from gateway.items import Item, ToolCall, ToolResult, pending_calls
+from gateway.ports import Store, StoredTurn, Turn
+
+
+def fold(turn: Turn, events: Iterable[Event]) -> Wire:
+    """A finished run. Raises the error of one that failed before it produced anything."""
+    stream = ResponseStream(turn, watched=False)
+    produced = False
+    for event in events:
+        if isinstance(event, Delta):
+            continue
+        if isinstance(event, RunFailed) and not produced:
+            raise event.error
+        produced = produced or isinstance(event, ItemDone)
+        stream.render(event)
+    return stream.response()
+
+
+async def read_back(stored: StoredTurn, store: Store) -> Wire:
+    """A stored turn, as far as it has got."""
+    earlier = await left_open(stored, store)
+    stream = ResponseStream(stored.turn, earlier=earlier, begun=stored.intents, watched=False)
+    cut_off = last_said(stored)
+    for item in stored.output:
+        stream.render(ItemDone(item))
+        if item is cut_off:
+            stream.render(StepDone(model="", finish="length"))
+    if stored.end is not None:
+        stream.end(stored.end)
+    return stream.response()
+
+
+def last_said(stored: StoredTurn) -> Item | None:
+    """What the model said last, if that was cut off. It may have said nothing at all in the step that was."""
+    if stored.end is None or stored.end.reason not in ("length", "content_filter"):
+        return None
+    for item in reversed(stored.output):
+        if not isinstance(item, ToolResult):
+            return item
+        if item.text != CUT_OFF:
+            return None
+    return None
+
+
+async def left_open(stored: StoredTurn, store: Store) -> list[ToolCall]:
+    """The gateway's calls that this turn went on with. Only then is its history read."""
+    own = {item.call_id for item in stored.output if isinstance(item, ToolCall)}
+    answered = {item.call_id for item in stored.output if isinstance(item, ToolResult)}
+    asks_again = stored.end is not None and stored.end.status == "paused" and stored.turn.parent is not None
+    if answered | stored.intents <= own and not asks_again:
+        return []
+    items = {item.id for item in stored.output}
+    before = [item for item in await store.history(stored.turn.id) if item.id not in items]
+    return [call for call in pending_calls(before) if call.server]

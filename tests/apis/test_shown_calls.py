@@ -166,3 +166,25 @@ async def test_a_call_that_a_client_brings_back_has_the_name_it_was_offered_unde
     assert (item.name, item.server_label, item.output, item.status) == ("fetch.page", "web", "a page", "completed")
     assert listed.data == added.data
     assert added.last_id == item.id
+
+
+async def test_a_call_that_runs_is_in_progress_when_its_response_is_read(start_gateway, clock, home):
+    (home / "agents" / "timekeeper.yaml").write_text("name: timekeeper\nmodel: scripted/one\ntools: [clock.meet]\n")
+    calls = [[call("clock__meet", '{"name": "a"}', "call_a")], [call("clock__meet", '{"name": "b"}', "call_b")]]
+    async with start_gateway(*calls, [say("met", "a")], [say("met", "b")], servers=clock) as gateway:
+        create = gateway.openai.responses.create
+        first = await create(model="timekeeper", input="meet", stream=True)
+        begun = [event async for event in until(first, "response.mcp_call_arguments.done")]
+        half = await gateway.openai.responses.retrieve(begun[0].response.id)
+        await create(model="timekeeper", input="meet")
+        rest = [event async for event in first]
+    assert (half.status, [item.status for item in half.output]) == ("in_progress", ["in_progress"])
+    assert half.output[0].id == begun[-1].item_id
+    assert [item.status for item in rest[-1].response.output] == ["completed", "completed"]
+
+
+async def until(events, kind):
+    async for event in events:
+        yield event
+        if event.type == kind:
+            return

@@ -1,0 +1,64 @@
+"""What a conversation lists: a call of the gateway's and its result are one entry."""
+
+import pytest
+
+from gateway.errors import NotFound
+from gateway.items import Item, Text, ToolCall, ToolResult
+from gateway.ports import Conversation, Store
+from tests.stores.turns import DONE, asked, said
+
+pytestmark = pytest.mark.anyio
+
+
+def called(id: str, server: str = "") -> ToolCall:
+    return ToolCall(id=f"fc_{id}", call_id=id, name=id, arguments="{}", server=server, tool=server and id)
+
+
+def answered(id: str) -> ToolResult:
+    return ToolResult(id=f"fco_{id}", call_id=id, content=(Text(text="ok"),))
+
+
+async def talked(store: Store) -> tuple[list[Item], str]:
+    """A conversation `c` with calls of both sides, one of them never answered; its items and its newest turn."""
+    await store.create_conversation(Conversation(id="c", created_at=1, metadata={}))
+    both = [called("a", "s"), called("mine"), called("b", "s"), answered("b"), answered("a")]
+    first = asked(question := said("q"), conversation="c")
+    await store.begin(first)
+    await store.end(first.id, DONE, *both)
+    # An output of the client's; then a call that was cut off, which the run itself answered; then an open one.
+    rest = [called("cut"), answered("cut"), called("open", "s")]
+    second = asked(answered("mine"), parent=first.id, conversation="c")
+    await store.begin(second)
+    await store.end(second.id, DONE, *rest)
+    return [question, *both, answered("mine"), *rest], second.id
+
+
+ENTRIES = [["q"], ["fc_a", "fco_a"], ["fc_mine"], ["fc_b", "fco_b"], ["fco_mine"], ["fc_cut"], ["fc_open"]]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_a_call_and_its_result_are_never_parted_and_count_as_one(store: Store, newest_first: bool) -> None:
+    items, _ = await talked(store)
+    names = {items[0].id: "q"}
+    expected = ENTRIES[::-1] if newest_first else ENTRIES
+    for limit in range(1, 9):
+        after, more, pages = None, True, list[list[str]]()
+        while more:
+            page, more = await store.conversation_items("c", after=after, limit=limit, newest_first=newest_first)
+            pages.append([names.get(item.id, item.id) for item in page])
+            after = next(item.id for item in reversed(page) if item.id not in ("fco_a", "fco_b"))
+        starts = range(0, len(expected), limit)
+        assert pages == [[id for entry in expected[n : n + limit] for id in entry] for n in starts]
+
+
+async def test_a_result_is_found_only_with_its_call_and_leaves_with_it(store: Store) -> None:
+    _, newest = await talked(store)
+    assert [item.id for item in await store.conversation_item("c", "fc_a")] == ["fc_a", "fco_a"]
+    assert [item.id for item in await store.conversation_item("c", "fco_mine")] == ["fco_mine"]
+    for hidden in ("fco_a", "fco_cut"):
+        with pytest.raises(NotFound):
+            await store.conversation_item("c", hidden)
+        with pytest.raises(NotFound):
+            await store.conversation_items("c", after=hidden, limit=1, newest_first=False)
+    await store.delete_conversation_item("c", "fc_a")
+    assert not {"fc_a", "fco_a"} & {item.id for item in await store.history(newest)}

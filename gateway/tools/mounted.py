@@ -3,19 +3,13 @@
 They are the same server objects that the gateway's own agents use.
 """
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Protocol, Self
 
 from mcp.server.transport_security import TransportSecuritySettings
 
-Scope = MutableMapping[str, Any]
-Channel = Callable[..., Any]
-
-
-class SessionManager(Protocol):
-    def run(self) -> Any: ...
-    async def handle_request(self, scope: Scope, receive: Channel, send: Channel) -> None: ...
+from gateway.tools.sessions import IDLE_SECONDS, OwnedSessions, SessionManager
 
 
 class HttpServable(Protocol):
@@ -23,7 +17,9 @@ class HttpServable(Protocol):
 
     @property
     def session_manager(self) -> Any: ...
-    def streamable_http_app(self, *, transport_security: TransportSecuritySettings | None) -> Any: ...
+    def streamable_http_app(
+        self, *, transport_security: TransportSecuritySettings | None, session_idle_timeout: float | None
+    ) -> Any: ...
 
 
 class MountedServers:
@@ -39,21 +35,21 @@ class MountedServers:
             ],
         )
         self._servers = servers
-        self._managers: dict[str, SessionManager] = {}
+        self._managers: dict[str, OwnedSessions] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         for name, server in self._servers.items():
-            server.streamable_http_app(transport_security=self._security)
+            server.streamable_http_app(transport_security=self._security, session_idle_timeout=IDLE_SECONDS)
             manager: SessionManager = server.session_manager
             await self._stack.enter_async_context(manager.run())
-            self._managers[name] = manager
+            self._managers[name] = OwnedSessions(manager)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
 
-    def find(self, name: str) -> SessionManager | None:
+    def find(self, name: str) -> OwnedSessions | None:
         return self._managers.get(name)
 
     def names(self) -> list[str]:

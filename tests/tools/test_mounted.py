@@ -1,0 +1,104 @@
+"""The in-process servers over HTTP: a session belongs to the key that opened it, and nobody can open all there are."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.stores.keys import KeyRing
+from gateway.tools.sessions import MAX_SESSIONS
+from gateway.tools.settings import ServerSettings
+
+pytestmark = pytest.mark.anyio
+
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}
+LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+ACCEPT = {"accept": "application/json, text/event-stream"}
+
+
+class Caller:
+    """One key's way to one server, as a host of the era of sessions uses it."""
+
+    def __init__(self, http: httpx.AsyncClient, key: str) -> None:
+        self._http = http
+        self._headers = {**ACCEPT, "authorization": f"Bearer {key}"}
+
+    def _of(self, session: str) -> dict[str, str]:
+        return {**self._headers, "mcp-session-id": session}
+
+    async def open(self) -> str:
+        answer = await self._http.post("/mcp/clock", json=HELLO, headers=self._headers)
+        assert answer.status_code == 200, answer.text
+        return answer.headers["mcp-session-id"]
+
+    async def ask(self, session: str) -> int:
+        return (await self._http.post("/mcp/clock", json=LIST, headers=self._of(session))).status_code
+
+    async def close(self, session: str) -> int:
+        return (await self._http.delete("/mcp/clock", headers=self._of(session))).status_code
+
+    def listen(self, session: str) -> Any:
+        return self._http.stream("GET", "/mcp/clock", headers=self._of(session))
+
+
+@pytest.fixture
+def clock(home: Path) -> dict[str, ServerSettings]:
+    return {"clock": ServerSettings(module="tests.servers.clock", settings={"folder": str(home)})}
+
+
+def callers(gateway: Any) -> tuple[Caller, Caller]:
+    other = KeyRing(gateway.settings.keys_path).create("bob")
+    return Caller(gateway.http, gateway.key), Caller(gateway.http, other)
+
+
+async def test_a_session_is_of_no_use_to_another_key(start_gateway: Any, clock: dict[str, ServerSettings]) -> None:
+    async with start_gateway(servers=clock) as gateway:
+        alice, bob = callers(gateway)
+        session = await alice.open()
+        assert (await bob.ask(session), await bob.close(session)) == (404, 404)
+        assert (await alice.ask(session), await alice.close(session)) == (200, 200)
+        assert await alice.ask(session) == 404
+
+
+async def test_a_key_that_opens_too_many_sessions_loses_its_own_oldest(
+    start_gateway: Any, clock: dict[str, ServerSettings]
+) -> None:
+    async with start_gateway(servers=clock) as gateway:
+        alice, bob = callers(gateway)
+        theirs = await bob.open()
+        sessions = [await alice.open() for _ in range(MAX_SESSIONS)]
+        assert await alice.ask(sessions[0]) == 200  # Now the second is the oldest.
+        newest = await alice.open()
+        answers = [await alice.ask(session) for session in (*sessions, newest)]
+        assert [index for index, status in enumerate(answers) if status != 200] == [1]
+        assert answers[1] == 404
+        assert await bob.ask(theirs) == 200
+
+
+async def test_a_session_that_is_listened_to_outlives_idle_ones(
+    start_gateway: Any, clock: dict[str, ServerSettings]
+) -> None:
+    async with start_gateway(servers=clock) as gateway:
+        alice, _ = callers(gateway)
+        first = await alice.open()
+        async with alice.listen(first) as stream:
+            assert stream.status_code == 200
+            second = await alice.open()
+            for _ in range(MAX_SESSIONS - 1):
+                await alice.open()
+            assert (await alice.ask(first), await alice.ask(second)) == (200, 404)
+
+
+async def test_a_session_that_was_closed_makes_room(start_gateway: Any, clock: dict[str, ServerSettings]) -> None:
+    async with start_gateway(servers=clock) as gateway:
+        alice, _ = callers(gateway)
+        first = await alice.open()
+        for _ in range(MAX_SESSIONS):
+            assert await alice.close(await alice.open()) == 200
+        assert await alice.ask(first) == 200

@@ -1,13 +1,13 @@
-"""Tools for models that cannot call tools: every step is JSON that a schema allows, a call or the final answer.
+"""Tools for models that cannot call tools: every step is JSON that a schema allows, a call or the answer.
 
-    {"tool": "search", "arguments": {"query": "refunds"}}        or        {"final_answer": "Five days."}
+    {"tool": "search", "arguments": {"query": "refunds"}}   or   {"tool": "answer", "arguments": {"text": "Five days."}}
 
 The server must enforce `response_format: json_schema` (llama.cpp, Ollama and vLLM do). With Qwen2.5-Coder-1.5B under
 llama.cpp, native calling never called a tool; this way it searches, reads and answers. What the model is told is
 `INSTRUCTION`, added to the system message; nothing else is. Earlier steps are shown to it in the same JSON, results as
 user messages, so that the question or the newest result stands last.
 
-One call a step. The final answer streams; a call appears when it is whole. Not here: sending (lane 1).
+One call a step. The answer streams; a call appears when it is whole. Not here: sending (lane 1).
 """
 
 import json
@@ -29,12 +29,13 @@ INSTRUCTION = """You have these tools:
 Answer with one JSON object and nothing else. To use a tool: {{"tool": "<name>", "arguments": {{...}}}}. {otherwise}"""
 
 TO_ANSWER = (
-    "Use a tool whenever one does what the user asks for. When no tool is needed any more: "
-    '{"final_answer": "<your answer>"}, from what the tools returned. Do not repeat a call.'
+    'The tool "{name}" ends the task: {{"tool": "{name}", "arguments": {{"text": "<your answer>"}}}}, from what the '
+    "other tools returned. Use the others first whenever one does what the user asks for. Do not repeat a call."
 )
 TO_CALL = "You must use a tool now."
 
-ANSWER_BEGINS = re.compile(r'\s*\{\s*"final_answer"\s*:\s*"')
+ANSWER = "answer"
+ANSWER_BEGINS = r'\s*\{{\s*"tool"\s*:\s*"{name}"\s*,\s*"arguments"\s*:\s*\{{\s*"text"\s*:\s*"'
 WHOLE_ESCAPES = re.compile(
     r'(?:[^"\\]|\\["\\/bfnrt]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|\\u(?![dD][89abAB])[0-9a-fA-F]{4})*'
 )
@@ -59,14 +60,24 @@ class SchemaTools:
         choice = call.options.get("tool_choice")
         may_answer = choice in (None, "auto", "none")
         options = {name: value for name, value in call.options.items() if name not in NOT_FOR_SCHEMA}
-        items = plain_items(call.items)
+        name = answer_name(tools)
+        items = plain_items(call.items, name)
         if tools:
-            items = instructed(items, tools, may_answer=may_answer)
+            items = instructed(items, tools, name if may_answer else "")
             open_to_it = [tool for tool in tools if not may_answer or tool.name != just_used]
-            schema = step_schema(open_to_it, answer_schema or {"type": "string"}, may_answer=may_answer)
+            schema = step_schema(open_to_it, answer_schema or {"type": "string"}, name if may_answer else "")
             options["response_format"] = {"type": "json_schema", "name": "step", "schema": schema, "strict": True}
         answer = self._lane.begin(replace(call, items=items, tools=(), options=options), target)
-        return SchemaAnswer(answer) if tools else answer
+        return SchemaAnswer(answer, name) if tools else answer
+
+
+def answer_name(tools: Sequence[ToolSpec]) -> str:
+    """What the answer is called among these tools: to a small model it is one of them (see docs/decisions/0006)."""
+    names = {tool.name for tool in tools}
+    name = ANSWER
+    while name in names:
+        name = f"final_{name}"
+    return name
 
 
 def answered_by(items: Sequence[Item]) -> str:
@@ -91,15 +102,16 @@ def offered(call: ModelCall) -> Sequence[ToolSpec]:
     return call.tools
 
 
-def step_schema(tools: Sequence[ToolSpec], answer: Json, *, may_answer: bool) -> Json:
-    """What one step may be. Definitions of the tools' schemas move to the top, where their references find them."""
+def step_schema(tools: Sequence[ToolSpec], answer: Json, name: str) -> Json:
+    """What one step may be; without a `name` for it, not the answer.
+
+    Definitions of the tools' schemas move to the top, where their references find them.
+    """
     definitions: Json = {}
-    steps = [
-        shape({"tool": {"const": tool.name}, "arguments": hoisted(tool.schema, tool.name, definitions)})
-        for tool in tools
-    ]
-    if may_answer:
-        steps.append(shape({"final_answer": hoisted(answer, "final_answer", definitions)}))
+    forms = [(tool.name, hoisted(tool.schema, tool.name, definitions)) for tool in tools]
+    if name:
+        forms.append((name, shape({"text": hoisted(answer, name, definitions)})))
+    steps = [shape({"tool": {"const": tool}, "arguments": arguments}) for tool, arguments in forms]
     return {"anyOf": steps, "$defs": definitions} if definitions else {"anyOf": steps}
 
 
@@ -129,14 +141,14 @@ def redirected(schema: Any, owner: str) -> Any:
     return schema
 
 
-def instructed(items: list[Item], tools: Sequence[ToolSpec], *, may_answer: bool) -> list[Item]:
+def instructed(items: list[Item], tools: Sequence[ToolSpec], name: str) -> list[Item]:
     """The items with the instruction at the beginning of the system message.
 
     The agent's own instructions stand last, nearest to the conversation: Qwen2.5-Coder-1.5B then opened the ticket that
     they ask for, and with the instruction last it only spoke of it.
     """
     lines = [f"- {tool.name}: {first_paragraph(tool.description)} arguments: {sketch(tool.schema)}" for tool in tools]
-    text = INSTRUCTION.format(tools="\n".join(lines), otherwise=TO_ANSWER if may_answer else TO_CALL)
+    text = INSTRUCTION.format(tools="\n".join(lines), otherwise=TO_ANSWER.format(name=name) if name else TO_CALL)
     if items and isinstance(items[0], Message) and items[0].role in ("system", "developer"):
         system = items[0]
         return [replace(system, content=(Text(text=f"{text}\n\n"), *system.content)), *items[1:]]
@@ -177,7 +189,7 @@ def first_paragraph(description: str) -> str:
     return " ".join(description.strip().partition("\n\n")[0].split())
 
 
-def plain_items(items: Sequence[Item]) -> list[Item]:
+def plain_items(items: Sequence[Item], name: str) -> list[Item]:
     """Calls and answers as the JSON the model gave, results as messages to it."""
     names = {item.call_id: item.name for item in items if isinstance(item, ToolCall)}
     plain: list[Item] = []
@@ -196,7 +208,7 @@ def plain_items(items: Sequence[Item]) -> list[Item]:
                     message("user", Text(text=f"{what} {names.get(item.call_id, 'the tool')}:\n"), *item.content)
                 )
             case Message(role="assistant"):
-                said = json.dumps({"final_answer": item.text}, ensure_ascii=False)
+                said = json.dumps({"tool": name, "arguments": {"text": item.text}}, ensure_ascii=False)
                 plain.append(message("assistant", Text(text=said)))
             case _:
                 plain.append(item)
@@ -208,10 +220,12 @@ def message(role: Any, *parts: Part) -> Message:
 
 
 class SchemaAnswer:
-    """Reads the JSON of one step out of the text of another answer, while it arrives."""
+    """Reads the JSON of one step out of the text of another answer, while it arrives. `name`: see `answer_name`."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, name: str) -> None:
         self._answer = answer
+        self._name = name
+        self._begins = re.compile(ANSWER_BEGINS.format(name=name))
         self._text = ""
         self._said = ""
         self._unread: str | None = None
@@ -240,7 +254,7 @@ class SchemaAnswer:
     def _read(self, text: str, out: list[ModelEvent]) -> None:
         self._text += text
         if self._unread is None:
-            begun = ANSWER_BEGINS.match(self._text)
+            begun = self._begins.match(self._text)
             if begun is None:
                 return
             self._unread = self._text[begun.end() :]
@@ -274,11 +288,11 @@ class SchemaAnswer:
             out.append(step)
             return
         said = self._step()
-        if "final_answer" not in said:
+        if said["tool"] != self._name:
             self._call(said, out)
             out.append(replace(step, finish="tool_calls"))
             return
-        answer = said["final_answer"]
+        answer = said["arguments"]["text"]
         text = clean(answer) if isinstance(answer, str) else json.dumps(cleaned(answer), ensure_ascii=False)
         if rest := text.removeprefix(self._said):
             self._say(rest, out)
@@ -293,10 +307,15 @@ class SchemaAnswer:
             said = json.loads(text, strict=False)
         except ValueError:
             said = None
-        if isinstance(said, dict) and ("final_answer" in said or isinstance(cast(Json, said).get("tool"), str)):
-            return cast(Json, said)
+        match said:
+            case {"tool": self._name, "arguments": {"text": _}}:
+                return cast(Json, said)
+            case {"tool": str(tool)} if tool != self._name:
+                return cast(Json, said)
+            case _:
+                pass
         if not self._said and not text.lstrip().startswith(("{", "[")):
-            return {"final_answer": self._text}
+            return {"tool": self._name, "arguments": {"text": self._text}}
         raise ProviderError(
             "The model did not keep to the JSON schema of its tools; its server may not enforce one.",
             code="schema_ignored",

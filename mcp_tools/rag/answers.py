@@ -115,6 +115,8 @@ def passages_answer(passages: Sequence[Passage]) -> CallToolResult:
     if found[0].score < LOOSE:
         # Said last, where a small model looks first.
         blocks.append(f"Even the best passage fits only loosely ({found[0].score:.2f}): {NOT_ANSWERED}")
+    else:
+        blocks.append(f'Name the file of the passage that you use, such as: "According to {found[0].file}, ...".')
     return answer(SearchAnswer(passages=found), "\n\n".join(blocks))
 
 

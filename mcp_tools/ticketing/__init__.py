@@ -106,7 +106,7 @@ class _Calls:
         if name == "open_ticket":
             # What a model is to tell the user, in words that it can pass on.
             done = "was opened" if result.get("created") else "was there already"
-            text = f"Ticket {result['id']} {done}: {result['url']}. Tell the user its number, {result['id']}."
+            text = f"Ticket {result['id']} {done}: {result['url']}. Tell the user its number: {result['id']}."
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=result)
 
     def _error(self, text: str) -> CallToolResult:

@@ -37,13 +37,17 @@ async def test_a_call_comes_out_as_a_call(asking):
 
 
 async def test_the_final_answer_streams_as_text(asking):
-    asked, _ = await reply(asking, stream('{"final_', 'answer": "Five ', "days", ' \\u00e0 la \\"carte\\".', '"}'))
+    asked, _ = await reply(
+        asking, stream('{"tool": "ans', 'wer", "arguments": {"text": "Five ', "days", ' \\u00e0 la \\"carte\\".', '"}}')
+    )
     assert [event.text for event in asked.events if isinstance(event, TextDelta)] == ["Five ", "days", ' à la "carte".']
     assert (asked.items[0].text, asked.step.finish) == ('Five days à la "carte".', "stop")
 
 
 async def test_the_model_is_told_the_tools_and_bound_to_a_schema(asking):
-    _, body = await reply(asking, stream('{"final_answer": ""}'), ask(user("Refunds?"), tools=(SEARCH,)))
+    _, body = await reply(
+        asking, stream('{"tool": "answer", "arguments": {"text": ""}}'), ask(user("Refunds?"), tools=(SEARCH,))
+    )
     system, question = body["messages"]
     assert system["role"] == "system"
     assert "search: Search the documents." in system["content"]
@@ -51,12 +55,15 @@ async def test_the_model_is_told_the_tools_and_bound_to_a_schema(asking):
     assert "tools" not in body
     call, answer = body["response_format"]["json_schema"]["schema"]["anyOf"]
     assert call["properties"] == {"tool": {"const": "search"}, "arguments": SEARCH.schema}
-    assert answer["properties"] == {"final_answer": {"type": "string"}}
+    assert answer["properties"]["tool"] == {"const": "answer"}
+    assert answer["properties"]["arguments"]["properties"] == {"text": {"type": "string"}}
 
 
 async def test_the_agents_own_instructions_stand_nearest_to_the_conversation(asking):
     system = Message(id="s", role="system", content=(Text(text="Be kind."),))
-    _, body = await reply(asking, stream('{"final_answer": ""}'), ask(system, user("Hi."), tools=(SEARCH,)))
+    _, body = await reply(
+        asking, stream('{"tool": "answer", "arguments": {"text": ""}}'), ask(system, user("Hi."), tools=(SEARCH,))
+    )
     system_message = body["messages"][0]["content"]
     assert system_message.startswith("You have these tools:")
     assert system_message.endswith("\n\nBe kind.")
@@ -71,9 +78,11 @@ async def test_earlier_steps_are_shown_in_the_same_json_and_the_result_is_last(a
         ToolCall(id="fc", call_id="a", name="search", arguments='{"query":"refunds"}'),
         ToolResult(id="o", call_id="a", content=(Text(text="Five days."),)),
     )
-    _, body = await reply(asking, stream('{"final_answer": ""}'), ask(*history, tools=(SEARCH,)))
+    _, body = await reply(
+        asking, stream('{"tool": "answer", "arguments": {"text": ""}}'), ask(*history, tools=(SEARCH,))
+    )
     assert body["messages"][2:] == [
-        {"role": "assistant", "content": '{"final_answer": "Hello."}'},
+        {"role": "assistant", "content": '{"tool": "answer", "arguments": {"text": "Hello."}}'},
         {"role": "user", "content": "Refunds?"},
         {"role": "assistant", "content": '{"tool": "search", "arguments": {"query": "refunds"}}'},
         {"role": "user", "content": "Result of search:\nFive days."},
@@ -90,7 +99,7 @@ async def test_a_tool_that_must_be_used_leaves_no_way_to_answer(asking, choice, 
 
 
 async def test_an_object_that_is_both_is_the_answer_it_began_to_be(asking):
-    asked, _ = await reply(asking, stream('{"final_answer": "Hi', '.", "tool": "search", "arguments": {}}'))
+    asked, _ = await reply(asking, stream('{"tool": "answer", "arguments": {"text": "Hi', '.", "tool": "search"}}'))
     assert ([item.text for item in asked.items], asked.step.finish) == (["Hi."], "stop")
 
 
@@ -107,16 +116,18 @@ async def test_the_clients_own_schema_is_that_of_the_answer(asking):
         "schema": {"$ref": "#/$defs/City", "$defs": {"City": {"type": "object"}}},
     }
     asked, body = await reply(
-        asking, stream('{"final_answer": {"city": "Köln"}}'), ask(tools=(SEARCH,), response_format=form)
+        asking,
+        stream('{"tool": "answer", "arguments": {"text": {"city": "Köln"}}}'),
+        ask(tools=(SEARCH,), response_format=form),
     )
     schema = body["response_format"]["json_schema"]["schema"]
-    assert schema["anyOf"][1]["properties"]["final_answer"] == {"$ref": "#/$defs/final_answer.City"}
-    assert schema["$defs"] == {"final_answer.City": {"type": "object"}}
+    assert schema["anyOf"][1]["properties"]["arguments"]["properties"]["text"] == {"$ref": "#/$defs/answer.City"}
+    assert schema["$defs"] == {"answer.City": {"type": "object"}}
     assert json.loads(asked.items[0].text) == {"city": "Köln"}
 
 
 async def test_an_answer_that_was_cut_off_is_not_complete_and_half_a_call_is_none(asking):
-    asked, _ = await reply(asking, stream('{"final_answer": "Five da', finish="length"))
+    asked, _ = await reply(asking, stream('{"tool": "answer", "arguments": {"text": "Five da', finish="length"))
     assert (asked.items[0].text, asked.items[0].complete, asked.step.finish) == ("Five da", False, "length")
     asked, _ = await reply(asking, stream('{"tool": "search", "argu', finish="length"))
     assert [item.kind for item in asked.items] == ["message"]
@@ -132,7 +143,9 @@ async def test_json_in_a_code_fence_is_read(asking):
     assert asked.items[0].name == "search"
 
 
-@pytest.mark.parametrize("text", ['{"tool": "search", "arguments": {', '{"final_answer": "Five', '{"x": 1}', "[1]"])
+@pytest.mark.parametrize(
+    "text", ['{"tool": "search", "arguments": {', '{"tool": "answer", "arguments": {"text": "Five', '{"x": 1}', "[1]"]
+)
 async def test_broken_json_is_a_failure(asking, text):
     async with Upstream(stream(text)) as upstream, asking(upstream.url, native_tools=False) as router:
         with pytest.raises(ProviderError) as caught:
@@ -156,11 +169,20 @@ class Pieces:
 
 @given(text=st.text(), cuts=st.lists(st.integers(0, 200)), ascii=st.booleans())
 async def test_any_text_is_read_however_its_json_is_split(text, cuts, ascii):
-    whole = json.dumps({"final_answer": text}, ensure_ascii=ascii)
+    whole = json.dumps({"tool": "answer", "arguments": {"text": text}}, ensure_ascii=ascii)
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
-    answer = SchemaAnswer(Pieces([whole[a:b] for a, b in itertools.pairwise(edges)]))
+    answer = SchemaAnswer(Pieces([whole[a:b] for a, b in itertools.pairwise(edges)]), "answer")
     events = []
     while (batch := await answer.next()) is not None:
         events.extend(batch)
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == text
     assert events[-2].item.text == text
+
+
+async def test_a_tool_that_is_called_answer_is_a_tool(asking):
+    mine = ToolSpec(name="answer", description="Answers the phone.", schema={"type": "object", "properties": {}})
+    done = '{"tool": "final_answer", "arguments": {"text": "Hi."}}'
+    asked, body = await reply(asking, stream(done), ask(user("Hi."), tools=(mine,)))
+    names = [step["properties"]["tool"]["const"] for step in body["response_format"]["json_schema"]["schema"]["anyOf"]]
+    assert names == ["answer", "final_answer"]
+    assert asked.items[-1].text == "Hi."

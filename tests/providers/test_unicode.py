@@ -30,16 +30,16 @@ async def spoken(asking, text, *items):
 
 
 async def test_an_answer_by_schema_has_a_replacement_character_for_it(asking):
-    (message,), _ = await spoken(asking, f'{{"final_answer": "hi {HALF}!"}}')
+    (message,), _ = await spoken(asking, f'{{"tool": "answer", "arguments": {{"text": "hi {HALF}!"}}}}')
     assert message.text == "hi \ufffd!"
-    (message,), _ = await spoken(asking, f'{{"final_answer": {{"face": "{HALF}"}}}}')
+    (message,), _ = await spoken(asking, f'{{"tool": "answer", "arguments": {{"text": {{"face": "{HALF}"}}}}}}')
     assert json.loads(message.text) == {"face": "\ufffd"}
 
 
 async def test_arguments_by_schema_stay_text_that_can_be_kept_and_sent_back(asking):
     (call,), _ = await spoken(asking, f'{{"tool": "search", "arguments": {{"query": "{HALF}"}}}}')
     assert call.arguments.encode() == f'{{"query": "{HALF}"}}'.encode()
-    _, body = await spoken(asking, '{"final_answer": ""}', user("Hi."), call)
+    _, body = await spoken(asking, '{"tool": "answer", "arguments": {"text": ""}}', user("Hi."), call)
     assert body["messages"][-1]["content"] == '{"tool": "search", "arguments": {"query": "\ufffd"}}'
 
 
@@ -74,7 +74,7 @@ CALL = f'{{"zone": "{HALF}"}}'
 )
 async def test_a_call_with_it_is_an_error_that_the_model_hears_of(start_gateway, home, clock, native, step, stream):
     (home / "agents" / "timely.yaml").write_text("name: timely\nmodel: fake/m\ntools: [clock.now]\n")
-    done = {"text": '{"final_answer": "fine"}'}
+    done = {"text": '{"tool": "answer", "arguments": {"text": "fine"}}'}
     async with upstream(step, done, done) as provider:
         fake = ProviderSettings(name="fake", base_url=provider.url, native_tools=native)
         settings = {"providers": {"fake": fake}, "limits": Limits(retries=0), "servers": clock}

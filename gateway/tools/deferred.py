@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 
 class DeferredToolbox:
-    """A `ports.Toolbox` that becomes ready in the background; whoever needs a tool before waits for it.
+    """A `ports.Toolbox` that becomes ready in the background. Whoever needs a tool before waits for MCP and for the
+    servers that they need, not for the others.
 
     `mounted` is an ASGI app that serves the in-process servers; the rest of the path names the server.
     """
@@ -49,12 +50,15 @@ class DeferredToolbox:
             module = await import_slowly("gateway.tools.mcp")
             mounting = await import_slowly("gateway.tools.mounted")
             async with module.MCPToolbox(self._servers) as toolbox:
-                await toolbox.imported()
                 async with mounting.MountedServers(toolbox.in_process, self._hosts) as mounted:
                     self._toolbox = toolbox
-                    gc.freeze()  # As the start does: what was imported stays.
                     loaded.set_result((toolbox, mounted))
-                    await self._stop.wait()
+                    stopped = asyncio.create_task(self._stop.wait())
+                    imported = asyncio.create_task(toolbox.imported())
+                    await asyncio.wait({stopped, imported}, return_when=asyncio.FIRST_COMPLETED)
+                    imported.cancel()
+                    gc.freeze()  # As the start does: what was imported stays.
+                    await stopped
         except Exception as error:
             logger.exception("The tools could not be started")
             if not loaded.done():
@@ -91,6 +95,6 @@ class DeferredToolbox:
         _, mounted = await self._ready()
         path: str = scope["path"]
         name = path.removeprefix(scope.get("root_path", "")).strip("/").partition("/")[0]
-        if (manager := mounted.find(name)) is None:
+        if (manager := await mounted.find(name)) is None:
             raise NotFound(f"There is no tool server at {path}. Here are: {', '.join(mounted.names()) or 'none'}.")
         await manager.handle_request(scope, receive, send)

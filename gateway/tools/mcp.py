@@ -19,7 +19,6 @@ from gateway.items import Text, ToolCall, ToolResult, new_id
 from gateway.ports import ToolSpec
 from gateway.tool_names import SERVER_NAME, provider_names
 from gateway.tools.arguments import ArgumentChecker, schema_fault
-from gateway.tools.connection import InProcessServer
 from gateway.tools.link import CallFailed, ListedTool
 from gateway.tools.narrow import narrow
 from gateway.tools.settings import ServerSettings
@@ -28,7 +27,7 @@ from gateway.tools.upstream import State, Upstream
 logger = logging.getLogger(__name__)
 
 PATIENCE = 3.0
-"""Seconds that a request waits for a server which is still connecting. After that the agent does without it."""
+"""Seconds that a request waits for a server elsewhere which is still connecting. Then the agent does without it."""
 MAX_DESCRIPTION = 8192
 """Characters of a tool's description that a model is shown."""
 
@@ -69,18 +68,14 @@ class MCPToolbox:
         await asyncio.gather(*(upstream.stop() for upstream in self._upstreams.values()))
 
     @property
-    def in_process(self) -> Mapping[str, InProcessServer]:
-        """The server objects of the `module` servers that are imported so far: to be served at /mcp/<name> too."""
-        ready = {name: upstream.server for name, upstream in self._upstreams.items()}
-        return MappingProxyType({name: server for name, server in ready.items() if server is not None})
+    def in_process(self) -> Mapping[str, Upstream]:
+        """The `module` servers, whose objects are served at /mcp/<name> too once they are made."""
+        ours = {name: upstream for name, upstream in self._upstreams.items() if upstream.settings.kind == "module"}
+        return MappingProxyType(ours)
 
     async def imported(self) -> None:
         """Wait until every module was imported, failed to be, or took longer than its `connect_timeout`."""
-        waits = [
-            asyncio.wait_for(upstream.loaded(), upstream.settings.connect_timeout)
-            for upstream in self._upstreams.values()
-        ]
-        await asyncio.gather(*waits, return_exceptions=True)
+        await asyncio.gather(*(upstream.tried() for upstream in self._upstreams.values()))
 
     def status(self) -> list[ServerStatus]:
         """Every server, by name."""
@@ -96,7 +91,8 @@ class MCPToolbox:
     async def specs(self, agent: AgentSpec) -> Sequence[ToolSpec]:
         """The agent's tools of the servers that are up, sorted by server and tool. A look-up while nothing changes.
 
-        A server that is still connecting is waited for, but not for long; one that is down is left out.
+        A server that is still connecting is waited for, but not for long unless its module is being loaded; one that is
+        down is left out. No other server is waited for.
         """
         grants = agent.tools
         if not grants:
@@ -132,12 +128,7 @@ class MCPToolbox:
     async def _wait_for(self, names: set[str]) -> None:
         needed = [each for name in names if (each := self._upstreams.get(name)) and each.state == "connecting"]
         if needed:
-            waits = [asyncio.ensure_future(upstream.settled()) for upstream in needed]
-            try:
-                await asyncio.wait(waits, timeout=self._patience)
-            finally:
-                for each in waits:
-                    each.cancel()
+            await asyncio.gather(*(upstream.usable(self._patience) for upstream in needed))
 
     def _compiled(self, grants: Sequence[ToolGrant]) -> list[ToolSpec]:
         granted: dict[tuple[str, str], tuple[ToolGrant, ListedTool]] = {}

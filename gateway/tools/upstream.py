@@ -47,7 +47,8 @@ class Upstream:
         self._changed = changed
         self._link: Link | None = None
         self._settled = asyncio.Event()
-        self._loaded = asyncio.Event()
+        self._tried = asyncio.Event()
+        self._made = asyncio.Event()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._calls: set[asyncio.Task[Any]] = set()
@@ -83,10 +84,29 @@ class Upstream:
         """Wait while it is connecting."""
         await self._settled.wait()
 
-    async def loaded(self) -> None:
-        """Wait until the module was imported, or could not be; at once for other kinds."""
+    async def usable(self, patience: float) -> None:
+        """Wait while it is connecting: `patience` seconds at most, but for a `module` as long as an attempt may take.
+
+        To load a module is work of this process and will be over; a server elsewhere may never answer.
+        """
+        if self.state != "connecting":
+            return
+        waiting = asyncio.ensure_future(self.settled())
+        try:
+            await asyncio.wait({waiting}, timeout=None if self.settings.kind == "module" else patience)
+        finally:
+            waiting.cancel()
+
+    async def tried(self) -> None:
+        """Wait until its module was imported or the first attempt to do so is over; at once for other kinds."""
         if self.settings.kind == "module":
-            await self._loaded.wait()
+            await self._tried.wait()
+
+    async def made(self) -> InProcessServer:
+        """The server object of a `module`, however many attempts it takes."""
+        await self._made.wait()
+        assert self.server is not None
+        return self.server
 
     async def call(self, tool: str, arguments: Mapping[str, Any], patience: float) -> Answer:
         """Raises `CallFailed`. A call that certainly did not reach the server is made once more after reconnecting.
@@ -101,9 +121,7 @@ class Upstream:
         return await self._call(tool, arguments, patience)
 
     async def _call(self, tool: str, arguments: Mapping[str, Any], patience: float) -> Answer:
-        if self.state == "connecting":
-            await asyncio.wait({waiting := asyncio.ensure_future(self.settled())}, timeout=patience)
-            waiting.cancel()
+        await self.usable(patience)
         link = self._link
         if link is None:
             raise CallFailed("it is not reachable" + (f" ({self.error})" if self.error else ""), ran=False)
@@ -184,7 +202,8 @@ class Upstream:
         await asyncio.wait({self._loading})
         loading, self._loading = self._loading, None
         self.server = loading.result()
-        self._loaded.set()
+        self._tried.set()
+        self._made.set()
         return self.server
 
     async def _woken(self) -> bool:
@@ -217,7 +236,7 @@ class Upstream:
 
     def _after(self, attempt: asyncio.Task[None], soon: bool) -> None:
         """Note how an attempt ended. `soon` says that the next one follows almost at once."""
-        self._loaded.set()
+        self._tried.set()
         error = None if attempt.cancelled() else attempt.exception()
         if error is not None:
             self.error = reason(error) + (f"; it said: {self._last_words[-1]}" if self._last_words else "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.apis._items import Wire, approval_request, function_call, is_ours, mcp_call, one_to_wire
+from gateway.apis._items import NO_SERVER, Wire, approval_request, function_call, is_ours, mcp_call, one_to_wire
 from gateway.apis._wire import DONE
 from gateway.apis.responses.to_wire import to_ending, to_response
 from gateway.events import (
@@ -260,7 +260,8 @@ class ResponseStream:
         was cut off, or the run broke off at it."""
         frames = self._release()
         call = self._waiting.get(result.call_id)
-        if result.call_id in self._begun or (call is not None and call.server):
+        # A call that names no tool is refused before the others begin.
+        if result.call_id in self._begun or (call is not None and call.server not in ("", NO_SERVER)):
             self._begin_calls()
         if call is not None and result.call_id not in self._running:
             frames += self._begin_call(call)

@@ -14,14 +14,15 @@ demo: ## the main job, end to end: question, search, cited answer, ticket
 
 test: ## set up what the tests need and run them all
 	@scripts/environment.sh dev
+	@scripts/environment.sh local
 	@scripts/environment.sh openai3
 	@scripts/check.sh
 
 test-model: ## the main job on the real local model (downloads 1.1 GB once)
-	@scripts/environment.sh local
 	@scripts/environment.sh dev
+	@scripts/environment.sh local
 	@.venv/bin/homeport model pull
-	@.venv/bin/python -m pytest tests/local_model tests/model --model
+	@.venv/bin/python -m pytest tests/model --model
 
 bench: ## measure against a bare pass-through proxy in the same run
 	@scripts/environment.sh dev

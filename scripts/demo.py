@@ -34,9 +34,9 @@ def main() -> int:
         client, url = start_gateway(stack, home / "data", tracker)
         console.print(f"Gateway at [cyan]{url}[/]\n")
         before = tickets(tracker)
-        cited = ask(client, ANSWERED)
-        opened = ask(client, UNANSWERED)
-        return judge(cited, opened, [id for id in tickets(tracker) if id not in before])
+        cited, found = ask(client, ANSWERED)
+        opened, _ = ask(client, UNANSWERED)
+        return judge(cited, found, opened, [id for id in tickets(tracker) if id not in before])
 
 
 def start_tracker(stack: ExitStack, home: Path) -> dict[str, str]:
@@ -79,15 +79,16 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def ask(client: OpenAI, question: str) -> str:
-    """Ask, show the tool calls and the answer as they come, and return the answer."""
+def ask(client: OpenAI, question: str) -> tuple[str, str]:
+    """Ask, show the tool calls and the answer as they come, and return the answer and what the tools said."""
     console.print(Rule(style="dim"))
     console.print(f"[bold cyan]question[/]  {question}")
-    answer = ""
+    answer = told = ""
     with console.status("the model is thinking …"):
         for event in client.responses.create(model="support-copilot", input=question, stream=True):
             if event.type == "response.output_item.done" and event.item.type == "mcp_call":
                 call = event.item
+                told += call.output or ""
                 said = " ".join((call.output or "").split())[:200]
                 console.print(
                     f"[bold magenta]{call.server_label}.{call.name}[/] {escape(call.arguments)}", soft_wrap=True
@@ -98,7 +99,7 @@ def ask(client: OpenAI, question: str) -> str:
             elif event.type == "response.failed":
                 raise SystemExit(f"The run failed: {event.response.error and event.response.error.message}")
     console.print(Panel(escape(answer), title="answer", title_align="left"))
-    return answer
+    return answer, told
 
 
 def tickets(tracker: dict[str, str]) -> list[str]:
@@ -111,11 +112,12 @@ def tickets(tracker: dict[str, str]) -> list[str]:
     return [str(item["id"]) for item in body["data"]["collection"]]
 
 
-def judge(cited: str, opened: str, new: list[str]) -> int:
-    """Say plainly whether the job was done: a cited file, and a real ticket whose number is in the answer."""
+def judge(cited: str, found: str, opened: str, new: list[str]) -> int:
+    """Say plainly whether the job was done: a cited file that the search found, and a real ticket whose number is in
+    the answer."""
     console.print(Rule(style="dim"))
     files = [path.name for path in (ROOT / "agents" / "knowledge").glob("*.md")]
-    source = next((name for name in files if name in cited), None)
+    source = next((name for name in files if name in cited and name in found), None)
     number = next((id for id in new if re.search(rf"\b{id}\b", opened)), None)
     found = "[green]✓[/]" if source else "[red]✗[/]"
     ticketed = "[green]✓[/]" if number else "[red]✗[/]"

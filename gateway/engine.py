@@ -25,7 +25,7 @@ from gateway.events import (
     StepDone,
     Usage,
 )
-from gateway.items import Item, Text, ToolCall, ToolResult, approval_of, new_id, pending_calls
+from gateway.items import NO_SERVER, Item, Text, ToolCall, ToolResult, approval_of, new_id, pending_calls
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
 
 OUTCOME_UNKNOWN = (
@@ -113,12 +113,16 @@ class Engine:
         self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item]
     ) -> AsyncGenerator[ModelEvent]:
         """One model call. Its items join the history; its tool calls learn which server they are for."""
+        offered = {tool.name for tool in call.tools}
         async with aclosing(self.provider.stream(call)) as events:
             async for event in events:
                 if isinstance(event, ItemDone | ItemStarted):
                     item = event.item
-                    if isinstance(item, ToolCall) and (spec := ours.get(item.name)):
-                        item = replace(item, server=spec.server, tool=spec.tool)
+                    if isinstance(item, ToolCall):
+                        if spec := ours.get(item.name):
+                            item = replace(item, server=spec.server, tool=spec.tool)
+                        elif item.name not in offered:
+                            item = replace(item, server=NO_SERVER, tool=item.name)
                         event = replace(event, item=item)
                     if isinstance(event, ItemDone):
                         history.append(item)

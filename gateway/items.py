@@ -66,6 +66,9 @@ class Refusal:
     kind: Literal["refusal"] = "refusal"
 
 
+NO_SERVER = "unknown"
+"""Where a call of a tool that nobody has is said to go."""
+
 Part = Text | Image | File | Refusal
 
 
@@ -102,7 +105,8 @@ class ToolCall:
     """The model asks for a tool.
 
     `name` is the name the model was offered. `server` and `tool` say where the gateway sends it; both are
-    empty for a function the client runs itself. `arguments` is the model's text, valid JSON or not.
+    empty for a function the client runs itself, and a call of a tool that nobody has is for the server NO_SERVER:
+    the gateway answers it, with an error. `arguments` is the model's text, valid JSON or not.
     `state` is opaque provider data to hand back (Gemini's thought signature).
     """
 

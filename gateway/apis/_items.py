@@ -1,12 +1,12 @@
-"""Items as the Responses and Conversations dialects write them, in both directions; and whose a tool call is."""
+"""Items as the Responses and Conversations dialects write them, in both directions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
 from gateway.apis._requests import writable
 from gateway.errors import InvalidRequest
 from gateway.items import (
+    NO_SERVER,
     Approval,
     File,
     Image,
@@ -23,17 +23,6 @@ from gateway.items import (
 from gateway.tool_names import provider_name
 
 Wire = dict[str, Any]
-
-NO_SERVER = "unknown"
-"""The label of a call that names no tool there is."""
-
-
-def is_ours(call: ToolCall, client_tools: AbstractSet[str]) -> bool:
-    """Whether the gateway answers this call: everything but the functions that the client has named for itself.
-
-    A call of a tool that nobody has is the gateway's, which tells the model so.
-    """
-    return bool(call.server) or call.name not in client_tools
 
 
 def to_items(raw: str | Sequence[Wire], where: str = "input") -> list[Item]:

@@ -3,6 +3,7 @@
 None of them writes. The several statements of one function see one state only inside `snapshot`.
 """
 
+import logging
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from gateway.errors import NotFound
 from gateway.items import Item, load
 from gateway.ports import Conversation, StoredTurn
 from gateway.stores._rows import TURN, load_conversation, load_turn
+
+logger = logging.getLogger(__name__)
 
 BRANCH = """
 branch(n, parent) as (
@@ -75,12 +78,21 @@ def turn(db: sqlite3.Connection, turn_id: str) -> StoredTurn:
         return _turn(db, rows[0])
 
 
-def unfinished(db: sqlite3.Connection) -> list[StoredTurn]:
+def unfinished(db: sqlite3.Connection) -> tuple[list[StoredTurn], list[str]]:
+    """The turns without an end, and the ids of those that cannot be read."""
+    turns: list[StoredTurn] = []
+    broken: list[str] = []
     with snapshot(db):
         rows = db.execute(
             f"select {TURN} where turns.status = 'in_progress' and turns.deleted = 0 order by turns.n"
         ).fetchall()
-        return [_turn(db, row) for row in rows]
+        for row in rows:
+            try:
+                turns.append(_turn(db, row))
+            except (ValueError, KeyError, TypeError):
+                logger.exception("turn %s cannot be read", row[0])
+                broken.append(row[0])
+    return turns, broken
 
 
 def conversation(db: sqlite3.Connection, id: str) -> Conversation:

@@ -5,12 +5,13 @@ to read-only connections (`_readers.py`); histories of the branches in use are k
 """
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-from gateway.errors import StorageFull
+from gateway.errors import GatewayError, StorageFull
 from gateway.items import Item
 from gateway.ports import Conversation, StoredTurn, Turn, TurnEnd
 from gateway.stores import _reads, _writes
@@ -127,7 +128,11 @@ class SQLiteStore:
         await self._writer.write(partial(_writes.delete, turn_id=turn_id), lambda _: self._histories.forget(turn_id))
 
     async def unfinished(self) -> list[StoredTurn]:
-        return await self._readers.read(_reads.unfinished)
+        """As the port says. One that cannot be read back, on a damaged disk perhaps, is ended as failed."""
+        turns, broken = await self._readers.read(_reads.unfinished)
+        for id in broken:
+            await self.end(id, TurnEnd(status="failed", error=GatewayError(), ended_at=time.time()))
+        return turns
 
     async def create_conversation(self, conversation: Conversation) -> None:
         metadata = to_json(conversation.metadata)

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 
-from gateway.apis._items import is_ours
 from gateway.apis._wire import DONE, error_body, frame
 from gateway.events import (
     ArgumentsDelta,
@@ -39,7 +38,6 @@ class Chunks:
         self._before = b'data: %b,"choices":[{"index":0,"delta":{' % before
         self._after = b'},"logprobs":null,"finish_reason":null}]}\n\n'
         self._calls: dict[str, int] = {}
-        self._client_tools = {tool.name for tool in turn.client_tools}
         self._said = False
         self._gap = False
 
@@ -56,7 +54,7 @@ class Chunks:
             case ItemStarted(item=Message()):
                 self._gap = self._said
                 return b""
-            case ItemStarted(item=ToolCall() as call) if not is_ours(call, self._client_tools):
+            case ItemStarted(item=ToolCall() as call) if not call.server:
                 self._calls[call.id] = len(self._calls)
                 opening = {"index": self._calls[call.id], **to_tool_call(call)}
                 return self._chunk({"tool_calls": [opening]})
@@ -102,7 +100,6 @@ class Chunks:
 
 def to_completion(turn: Turn, events: Iterable[Event]) -> dict[str, Any]:
     """The completion that the chunks of the same events would add up to. Raises the error of a failed run."""
-    client_tools = {tool.name for tool in turn.client_tools}
     messages: list[Message] = []
     calls: list[ToolCall] = []
     finish, usage = "stop", Usage()
@@ -110,7 +107,7 @@ def to_completion(turn: Turn, events: Iterable[Event]) -> dict[str, Any]:
         match event:
             case ItemDone(item=Message() as message):
                 messages.append(message)
-            case ItemDone(item=ToolCall() as call) if not is_ours(call, client_tools):
+            case ItemDone(item=ToolCall() as call) if not call.server:
                 calls.append(call)
             case RunPaused() | RunCompleted():
                 finish, usage = to_finish(event), event.usage

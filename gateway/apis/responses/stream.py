@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.apis._items import NO_SERVER, Wire, approval_request, function_call, is_ours, mcp_call, one_to_wire
+from gateway.apis._items import Wire, approval_request, function_call, mcp_call, one_to_wire
 from gateway.apis._wire import DONE
 from gateway.apis.responses.to_wire import to_ending, to_response
 from gateway.events import (
@@ -29,7 +29,7 @@ from gateway.events import (
     StepDone,
     TextDelta,
 )
-from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
+from gateway.items import NO_SERVER, Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
 from gateway.ports import Turn, TurnEnd
 from gateway.recorder import to_end
 
@@ -62,7 +62,6 @@ class ResponseStream:
         watched: bool = True,
     ) -> None:
         self._response = to_response(turn)
-        self._client_tools = {tool.name for tool in turn.client_tools}
         self._watched = watched
         self._begun = begun
         self._number = 0
@@ -122,7 +121,7 @@ class ResponseStream:
 
     def _is_ours(self, item: Item) -> bool:
         """A call the gateway answers is shown once it is decided that it runs, not while the model writes it."""
-        return isinstance(item, ToolCall) and is_ours(item, self._client_tools)
+        return isinstance(item, ToolCall) and bool(item.server)
 
     def _event(self, kind: str, fields: Wire) -> bytes:
         if not self._watched:

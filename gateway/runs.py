@@ -16,7 +16,7 @@ from gateway.engine import Engine
 from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
 from gateway.events import Ending, Event, RunCancelled, RunFailed
 from gateway.items import Item, ToolCall, ToolResult, pending_calls
-from gateway.ports import Store, StoredTurn, Turn, TurnEnd
+from gateway.ports import Conversation, Store, StoredTurn, Turn, TurnEnd
 from gateway.recorder import Recorder
 from gateway.turnstile import Turnstile
 
@@ -147,6 +147,9 @@ class Runs:
         the client has not answered.
         """
         if turn.conversation:
+            if self._turnstile.busy(turn.conversation):
+                # Whether a stranger's conversation is busy is nobody's business, nor is it anybody's to wait for.
+                await self._own_conversation(turn)
             await self._turnstile.enter(turn.conversation, wait=wait)
         try:
             turn = await self._placed(turn)
@@ -167,18 +170,21 @@ class Runs:
     async def _placed(self, turn: Turn) -> Turn:
         """The turn with its parent, once that has ended. What belongs to another owner is not found."""
         if turn.conversation:
-            conversation = await self._store.conversation(turn.conversation)
-            if conversation.owner != turn.owner:
-                raise NotFound
-            turn = dataclasses.replace(turn, parent=conversation.newest)
+            turn = dataclasses.replace(turn, parent=(await self._own_conversation(turn)).newest)
         elif turn.parent:
-            if live := self._live.get(turn.parent):
-                await live.ended()
             if await self._store.owner(turn.parent) != turn.owner:
                 raise NotFound
+            if live := self._live.get(turn.parent):
+                await live.ended()
         if turn.parent and (recorder := self._unwritten.get(turn.parent)):
             await recorder.write_ending()
         return turn
+
+    async def _own_conversation(self, turn: Turn) -> Conversation:
+        conversation = await self._store.conversation(turn.conversation or "")
+        if conversation.owner != turn.owner:
+            raise NotFound
+        return conversation
 
     async def note(self, turn: Turn) -> None:
         """Put a turn's input into its conversation without asking a model. Durable when this returns."""

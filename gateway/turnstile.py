@@ -31,6 +31,10 @@ class Turnstile:
                 self.leave(conversation)
             raise
 
+    def busy(self, conversation: str) -> bool:
+        """Whether somebody is in it."""
+        return conversation in self._waiting
+
     def leave(self, conversation: str) -> None:
         """Let the next one in."""
         waiting = self._waiting[conversation]

@@ -58,6 +58,29 @@ async def test_another_keys_responses_and_conversations_do_not_exist(start_gatew
     assert len(gateway.provider.calls) == 1
 
 
+async def test_another_keys_busy_conversation_looks_like_none_and_is_not_waited_for(start_gateway):
+    asked, hold = asyncio.Event(), asyncio.Event()
+
+    def slowly(_):
+        asked.set()
+        return [hold, say("mine")]
+
+    async with start_gateway(slowly) as gateway:
+        headers = {"authorization": f"Bearer {ring(gateway.settings).create('guest')}"}
+        conversation = (await gateway.openai.conversations.create()).id
+        asking = asyncio.ensure_future(
+            gateway.openai.responses.create(model="helper", input="hi", conversation=conversation)
+        )
+        await asked.wait()
+        body = {"model": "helper", "input": "hi", "conversation": conversation}
+        reject = {**headers, "x-homeport-when-busy": "reject"}
+        waiting = await gateway.http.post("/v1/responses", json=body, headers=headers)
+        rejecting = await gateway.http.post("/v1/responses", json=body, headers=reject)
+        hold.set()
+        await asking
+    assert (waiting.status_code, rejecting.status_code) == (404, 404)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/v1/nothing", 404), ("POST", "/v1/audio/speech", 404), ("PUT", "/v1/models", 405), ("GET", "/", 404)],

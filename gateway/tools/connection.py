@@ -10,18 +10,18 @@ import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from types import TracebackType
-from typing import Any, Self, TextIO, cast
+from typing import Any, TextIO, cast
 
 import anyio
 import httpx2
-from mcp import Client, MCPError, StdioServerParameters, stdio_client, types
+from mcp import Client, MCPError, types
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from mcp.server import MCPServer, Server
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.items import Text
+from gateway.tools.child import child
 from gateway.tools.fault_transport import HTTP_FAILED, MAX_BODY, FaultTransport
 from gateway.tools.link import Answer, CallFailed, ListedTool
 from gateway.tools.results import parts_of
@@ -34,8 +34,6 @@ InProcessServer = MCPServer[Any] | Server[Any]
 MAX_PAGES = 100
 MAX_TOOLS = 2000
 """A listing that does not end, or that no model could take, is cut here."""
-MAX_GARBAGE = 100
-"""Lines of a child's stdout that are not MCP before it is given up: a program that talks to people, not to us."""
 LISTEN_AGAIN = (1.0, 60.0)
 """Seconds before a lost subscription is opened again: at first, and at most."""
 
@@ -70,14 +68,18 @@ async def connect(
     """
     async with AsyncExitStack() as stack:
         ended = anyio.Event()
+
+        def gone(fault: str) -> None:
+            # The client itself would say so only to the next call.
+            if fault:
+                last_words.append(fault)
+            ended.set()
+            changed()
+
         target: Any = server
         if settings.kind == "command":
-            # It writes a traceback for each line of stdout that is not MCP; `_WatchedStream` says it once.
-            logging.getLogger("mcp.client.stdio").setLevel(logging.CRITICAL)
             errlog = await stack.enter_async_context(_stderr(name, last_words))
-            command, *arguments = settings.command
-            child = StdioServerParameters(command=command, args=arguments, env=dict(settings.env), cwd=settings.cwd)
-            target = _WatchedTransport(stdio_client(child, errlog=errlog), ended, changed, last_words)
+            target = child(settings, errlog, gone)
         elif settings.kind == "url":
             http = httpx2.AsyncClient(
                 transport=FaultTransport(httpx2.AsyncHTTPTransport()),
@@ -211,67 +213,6 @@ async def _listen(client: Client, changed: Callable[[], None]) -> None:
         changed()
         await anyio.sleep(delay)
         delay = min(delay * 2, longest)
-
-
-class _WatchedTransport:
-    """A transport that tells when the other side closed its stream: the client itself says so only to the next call."""
-
-    def __init__(self, inner: Any, ended: anyio.Event, changed: Callable[[], None], last_words: deque[str]) -> None:
-        self._inner = inner
-        self._ended = ended
-        self._changed = changed
-        self._last_words = last_words
-
-    async def __aenter__(self) -> tuple[Any, Any]:
-        read, write = await self._inner.__aenter__()
-        return _WatchedStream(read, self._ended, self._changed, self._last_words), write
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._inner.__aexit__(kind, error, trace)
-
-
-class _WatchedStream:
-    """The read stream of `_WatchedTransport`. It also ends when too much of what arrives is not MCP."""
-
-    def __init__(self, inner: Any, ended: anyio.Event, changed: Callable[[], None], last_words: deque[str]) -> None:
-        self._inner = inner
-        self._ended = ended
-        self._changed = changed
-        self._last_words = last_words
-        self._garbage = 0
-
-    async def receive(self) -> Any:
-        return await self._inner.receive()
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            item = await self._inner.__anext__()
-            self._garbage += isinstance(item, Exception)
-            if self._garbage > MAX_GARBAGE:
-                self._last_words.append("lines on stdout that are not MCP")
-                raise StopAsyncIteration
-        except StopAsyncIteration:
-            self._ended.set()
-            self._changed()
-            raise
-        return item
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._inner.__aexit__(kind, error, trace)
 
 
 @asynccontextmanager

@@ -157,6 +157,41 @@ async def test_no_child_outlives_the_toolbox(bench: OpenBench) -> None:
         os.kill(process, 0)
 
 
+WORDY = ServerSettings(command=(sys.executable, str(Path(__file__).parent / "wordy_server.py")), timeout=20)
+
+
+async def test_a_command_that_writes_a_line_without_end_is_given_up_and_started_again(
+    bench: OpenBench, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bench({"wordy": WORDY, "good": IN_PROCESS}, "wordy.*", "good.echo") as b:
+        process = int((await b.call("wordy__pid")).text)
+        flooded = await b.call("wordy__flood")
+        assert flooded.is_error
+        assert "outcome is unknown" in flooded.text
+        assert "did not answer within" not in flooded.text
+        assert (await b.call("good__echo", text="x")).text == "low: x"
+        reborn = await b.call("wordy__pid")
+        assert not reborn.is_error
+        assert int(reborn.text) != process
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+    assert "a line of more than 33554432 bytes" in caplog.text
+
+
+async def test_a_long_answer_of_a_command_arrives_whole(bench: OpenBench) -> None:
+    async with bench({"wordy": WORDY}, "wordy.*") as b:
+        large = await b.call("wordy__large")
+        assert not large.is_error
+        assert large.text.startswith("é" * 100_000)
+
+
+async def test_a_child_that_will_not_end_is_killed(bench: OpenBench) -> None:
+    async with bench({"wordy": WORDY}, "wordy.*") as b:
+        process = int((await b.call("wordy__stubborn")).text)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
 async def test_an_unreachable_url_is_down_and_the_others_work(bench: OpenBench) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # Nobody listens, and nobody else can.

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.app import build_app
 from gateway.cli.keys import local_key
-from gateway.http_server import server
+from gateway.http_server import Limits, server
 from gateway.items import Message, Text, ToolCall
 from gateway.providers.scripted import ScriptedProvider
 from gateway.settings import Settings
@@ -71,15 +71,15 @@ def home(tmp_path: Path) -> Path:
 def start_gateway(home: Path) -> Callable[..., contextlib.AbstractAsyncContextManager[RunningGateway]]:
     """`async with start_gateway(*steps, servers={...}) as gateway`: a whole gateway whose model plays these steps.
 
-    With `providers` in the settings it has these and no scripted model.
+    With `providers` in the settings it has these and no scripted model. `clients` are the limits of its clients.
     """
 
     @contextlib.asynccontextmanager
-    async def start(*steps: Any, **settings: Any) -> AsyncIterator[RunningGateway]:
+    async def start(*steps: Any, clients: Limits | None = None, **settings: Any) -> AsyncIterator[RunningGateway]:
         chosen = Settings(**{"data": home / "data", "agents": home / "agents", "port": 0, **settings})
         scripted = ScriptedProvider(*steps)
         app = build_app(chosen, None if chosen.providers else scripted)
-        uvicorn = server(app, host="127.0.0.1", port=0, log_level="warning")
+        uvicorn = server(app, host="127.0.0.1", port=0, log_level="warning", limits=clients)
         serving = asyncio.create_task(uvicorn.serve())
         await uvicorn.ready.wait()
         assert uvicorn.started, "the gateway did not start; its log says why"

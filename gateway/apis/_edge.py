@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.apis._wire import error_response
+from gateway.apis._wire import disconnect_of, error_response
 from gateway.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unauthenticated
 from gateway.items import new_id
 
@@ -58,6 +58,7 @@ class Edge:
         began = time.perf_counter()
         request_id = new_id("req").encode()
         started = False
+        disconnect = disconnect_of(scope)
 
         async def answer(message: Message) -> None:
             nonlocal started
@@ -70,6 +71,12 @@ class Edge:
                     (b"openai-processing-ms", took),
                     (b"openai-version", b"2020-10-01"),
                 ]
+                if disconnect is not None and disconnect.unread():
+                    # The rest of the request is not waited for.
+                    message["headers"].append((b"connection", b"close"))
+                    await send(message)
+                    disconnect.last()
+                    return
             await send(message)
 
         try:

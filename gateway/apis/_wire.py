@@ -1,60 +1,80 @@
 """What the dialects share: bodies in, JSON and server-sent events out, and the place where an error becomes a body."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, TypeVar, cast
 
 import orjson
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.apis._body import refuse_too_many_values
 from gateway.errors import GatewayError, InvalidRequest, TooLarge
 from gateway.events import Event, RunFailed, RunStarted
+from gateway.http_server import DISCONNECT, Disconnect
 from gateway.runs import Run
+
+logger = logging.getLogger(__name__)
 
 Body = TypeVar("Body", bound=BaseModel)
 
 BODY_LIMIT = 20 * 1024 * 1024
 """The most bytes of a JSON request body."""
-BODY_IDLE = 30.0
-"""Seconds a client may take to send the next piece of a body."""
+LARGE_BODY = 256 * 1024
+"""Bytes from which on a body is read on a thread, so that others are answered meanwhile."""
 FIRST_EVENT = 10.0
 """Seconds a stream waits for its first event, so that an early failure is an HTTP error, before it answers 200."""
 PING = 15.0
 """Seconds of silence after which a stream sends a comment, which keeps proxies from closing it."""
+FEW = 100
+"""Errors of a body that are looked at. More only come from an object with that many wrong fields."""
 
 
-async def read_body(request: Request) -> bytes:
-    """The whole body. Raises TooLarge and InvalidRequest; never reads past the limit."""
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise InvalidRequest("Compressed request bodies are not supported. Send the JSON as it is.")
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > BODY_LIMIT:
-        raise TooLarge(f"The request body has {declared} bytes; the limit is {BODY_LIMIT}.")
-    pieces: list[bytes] = []
-    size = 0
+async def read_body(request: Request) -> bytes | bytearray:
+    """The whole body. Raises TooLarge and InvalidRequest; never reads past the limit. The server keeps the time."""
+    declared = b""
+    for name, value in request.scope["headers"]:
+        if name == b"content-length":
+            declared = value
+        elif name == b"content-encoding" and value != b"identity":
+            raise InvalidRequest("Compressed request bodies are not supported. Send the JSON as it is.")
+    if declared.isdigit() and int(declared) > BODY_LIMIT:
+        raise TooLarge(f"The request body has {declared.decode()} bytes; the limit is {BODY_LIMIT}.")
+    receive = request.receive
+    pieces = bytearray()
     while True:
-        try:
-            message = await asyncio.wait_for(request.receive(), BODY_IDLE)
-        except TimeoutError:
-            raise InvalidRequest("The request body did not arrive in time.") from None
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        piece = message.get("body", b"")
-        size += len(piece)
-        if size > BODY_LIMIT:
+        piece: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        if not more and not pieces:
+            return piece
+        pieces += piece
+        if len(pieces) > BODY_LIMIT:
             raise TooLarge(f"The request body is larger than the limit of {BODY_LIMIT} bytes.")
-        pieces.append(piece)
-        if not message.get("more_body", False):
-            return b"".join(pieces)
+        if not more:
+            return pieces
 
 
 async def parse(request: Request, schema: type[Body]) -> Body:
     """The body as this schema. Raises InvalidRequest with OpenAI's words for what is wrong and where."""
     body = await read_body(request)
+    if len(body) <= LARGE_BODY:
+        return validated(body, schema)
+    return await asyncio.to_thread(validated, body, schema)
+
+
+def validated(body: bytes | bytearray, schema: type[Body]) -> Body:
+    """See `parse`."""
+    if len(body) > LARGE_BODY:
+        refuse_too_many_values(body)
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
@@ -63,19 +83,40 @@ async def parse(request: Request, schema: type[Body]) -> Body:
 
 def explain(error: ValidationError) -> InvalidRequest:
     """The first problem of a validation as OpenAI would say it, `param` in its notation (`input[0].content`)."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
+    if error.error_count() > FEW:
+        return InvalidRequest(f"The request body has {error.error_count()} wrong fields.", code="invalid_type")
+    kind, where, message = first_problem(error.errors(include_url=False, include_context=False, include_input=False))
+    if kind == "json_invalid":
         return InvalidRequest(
             "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
-            f"library correctly. The parser said: {first['msg']}.)"
+            f"library correctly. The parser said: {message}.)"
         )
-    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    if first["type"] == "missing":
+    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+    if kind == "missing":
         return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
     if not param:
-        return InvalidRequest(f"The request body must be a JSON object. {first['msg']}.", code="invalid_type")
-    code = "invalid_type" if first["type"].endswith("_type") else "invalid_value"
-    return InvalidRequest(f"Invalid value for '{param}': {first['msg']}.", param=param, code=code)
+        return InvalidRequest(f"The request body must be a JSON object. {message}.", code="invalid_type")
+    if kind == "too_long":
+        return InvalidRequest(f"Invalid '{param}': {message}.", param=param, code="array_above_max_length")
+    code = "invalid_type" if kind.endswith("_type") else "invalid_value"
+    return InvalidRequest(f"Invalid value for '{param}': {message}.", param=param, code=code)
+
+
+def first_problem(problems: list[ErrorDetails]) -> tuple[str, tuple[int | str, ...], str]:
+    """Its type, place and message. Where a string or a list may stand, what is wrong with the list, if it was one."""
+    first = problems[0]
+    *where, last = first["loc"] or ("",)
+    if last != "str" or len(problems) == 1:
+        return first["type"], first["loc"], first["msg"]
+    second = problems[1]
+    # Its place has the branch of the union in it: ("input", "list[dict[str,any]]", 0).
+    branch = len(where)
+    if list(second["loc"][:branch]) != where or not str(second["loc"][branch]).startswith("list["):
+        return first["type"], first["loc"], first["msg"]
+    inside = second["loc"][branch + 1 :]
+    if second["type"] == "list_type" and not inside:
+        return "list_type", tuple(where), "Input should be a string or an array"
+    return second["type"], (*where, *inside), second["msg"]
 
 
 def error_body(error: GatewayError) -> dict[str, Any]:
@@ -89,7 +130,17 @@ def error_response(error: GatewayError) -> Response:
 
 
 def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    return JsonResponse(orjson.dumps(body), status)
+
+
+class JsonResponse(Response):
+    """What Starlette's makes of the same bytes, without looking for what it has not been given."""
+
+    def __init__(self, body: bytes, status: int) -> None:  # pyright: ignore[reportMissingSuperCall]
+        self.status_code = status
+        self.body = body
+        self.background = None
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
 
 
 def frame(body: Mapping[str, Any], name: str = "") -> bytes:
@@ -102,107 +153,97 @@ def frame(body: Mapping[str, Any], name: str = "") -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-@asynccontextmanager
-async def told_when_gone(scope: Scope, receive: Receive, gone: Callable[[], None]) -> AsyncGenerator[None]:
-    """Call `gone` if the client hangs up inside this block. The body must have been read."""
-    if extension := scope.get("extensions", {}).get("homeport.disconnect"):
-        disconnect = extension["told"]
-        disconnect.callback = gone
-        try:
-            yield
-        finally:
-            disconnect.callback = None
-        return
+def disconnect_of(scope: Scope) -> Disconnect | None:
+    """Who tells whether this request's client has hung up; None if the server cannot."""
+    extension = scope.get("extensions", {}).get(DISCONNECT)
+    return extension["told"] if extension else None
 
-    async def watch() -> None:
+
+def wanted(request: Request) -> Callable[[], bool]:
+    """Whether somebody still waits for the answer, to be asked later."""
+    disconnect = disconnect_of(request.scope)
+    return (lambda: True) if disconnect is None else disconnect.here
+
+
+class told_when_gone:
+    """`async with told_when_gone(scope, receive, gone)`: call `gone` if the client hangs up inside this block, or has
+    done so before. The body must have been read."""
+
+    __slots__ = ("_disconnect", "_gone", "_receive", "_watcher")
+
+    def __init__(self, scope: Scope, receive: Receive, gone: Callable[[], None]) -> None:
+        self._disconnect = disconnect_of(scope)
+        self._receive = receive
+        self._gone = gone
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        if self._disconnect is None:
+            self._watcher = asyncio.create_task(self._watch())
+        elif self._disconnect.gone:
+            self._gone()
+        else:
+            self._disconnect.callback = self._gone
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._disconnect is not None:
+            self._disconnect.callback = None
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def _watch(self) -> None:
         # A server without the extension says it in ASGI's own way.
-        while (await receive())["type"] != "http.disconnect":
+        while (await self._receive())["type"] != "http.disconnect":
             pass
-        gone()
+        self._gone()
 
-    watcher = asyncio.ensure_future(watch())
-    try:
-        yield
-    finally:
-        watcher.cancel()
+
+class Caller:
+    """The client of a run: when it hangs up, a run that is not stored is cancelled; a stored one goes on without it."""
+
+    __slots__ = ("_run", "gone")
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.gone = False
+
+    def leave(self) -> None:
+        self.gone = True
+        self._run.abandon()
+
+    def left(self) -> bool:
+        return self.gone
+
+
+def followed(run: Run) -> AsyncGenerator[Sequence[Event]]:
+    """`run.follow()` as what it is, so that it can be closed; leaving that to the garbage collector costs a task."""
+    return cast("AsyncGenerator[Sequence[Event]]", run.follow())
 
 
 async def until_ended(run: Run, request: Request) -> None:
-    """Wait for the run's ending. If the client hangs up first: a run that is not stored is cancelled, another goes on.
-
-    Raises ClientDisconnect when nobody is there any more to answer.
-    """
-    gone = False
-
-    def hang_up() -> None:
-        nonlocal gone
-        gone = True
-        if run.turn.stored:
-            run.wake()
-        else:
-            run.stop()
-
-    async with told_when_gone(request.scope, request.receive, hang_up):
-        await run.ended(unless=lambda: gone)
-    if gone:
+    """Wait for the run's ending. Raises ClientDisconnect if the client hangs up first: there is nobody to answer."""
+    caller = Caller(run)
+    async with told_when_gone(request.scope, request.receive, caller.leave):
+        await run.ended(unless=caller.left)
+    if caller.gone:
         raise ClientDisconnect
 
 
-class EventStream(Response):
-    """A run as server-sent events. `render` gives the bytes of one event's frames, `b""` for nothing.
-
-    When the client hangs up, a run that is not stored is cancelled; a stored one goes on without it.
-    """
-
-    def __init__(self, run: Run, render: Callable[[Event], bytes]) -> None:
-        self._run = run
-        self._render = render
-        self._gone = False
-        self._wrote = 0.0
-        super().__init__(
-            media_type="text/event-stream", headers={"cache-control": "no-cache", "x-accel-buffering": "no"}
-        )
-        del self.headers["content-length"]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        pings: set[asyncio.Task[None]] = set()
-
-        def ping() -> None:
-            nonlocal timer
-            if loop.time() - self._wrote >= PING:
-                # Kept in a set: the loop holds tasks only weakly.
-                pings.add(asyncio.ensure_future(send({**body_message, "body": b": ping\n\n"})))
-            timer = loop.call_later(PING, ping)
-
-        body_message = {"type": "http.response.body", "more_body": True}
-        timer = loop.call_later(PING, ping)
-        try:
-            async with told_when_gone(scope, receive, self._hang_up):
-                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                async for batch in self._run.follow():
-                    if self._gone:
-                        return
-                    if body := b"".join([self._render(event) for event in batch]):
-                        self._wrote = loop.time()
-                        await send({**body_message, "body": body})
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            timer.cancel()
-
-    def _hang_up(self) -> None:
-        self._gone = True
-        if self._run.turn.stored:
-            self._run.wake()
-        else:
-            self._run.stop()
-
-
-async def begun(run: Run) -> None:
-    """Wait until the run has something to show. Raises the run's error if it failed before it had anything."""
+async def begun(run: Run, request: Request) -> None:
+    """Wait until the run has something to show. Raises the run's error if it failed before it had anything, and
+    ClientDisconnect if the client hangs up."""
+    caller = Caller(run)
     try:
-        async with asyncio.timeout(FIRST_EVENT):
-            async for batch in run.follow():
+        async with (
+            told_when_gone(request.scope, request.receive, caller.leave),
+            asyncio.timeout(FIRST_EVENT),
+            aclosing(followed(run)) as batches,
+        ):
+            async for batch in batches:
+                if caller.gone:
+                    raise ClientDisconnect
                 for event in batch:
                     if isinstance(event, RunFailed):
                         raise event.error
@@ -210,3 +251,68 @@ async def begun(run: Run) -> None:
                         return
     except TimeoutError:
         return
+
+
+class EventStream(Response):
+    """A run as server-sent events. `render` gives the bytes of one event's frames, `b""` for nothing.
+
+    When the client hangs up, a run that is not stored is cancelled; a stored one goes on without it. After `quiet`
+    seconds of silence it sends a comment.
+    """
+
+    def __init__(self, run: Run, render: Callable[[Event], bytes], quiet: float = PING) -> None:  # pyright: ignore[reportMissingSuperCall]
+        self._run = run
+        self._render = render
+        self._quiet = quiet
+        self._wrote = 0.0
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        caller = Caller(self._run)
+
+        def look() -> None:
+            nonlocal timer
+            if self._wrote + self._quiet <= loop.time():
+                self._run.wake()
+            timer = loop.call_later(self._quiet, look)
+
+        message = {"type": "http.response.body", "more_body": True}
+        timer = loop.call_later(self._quiet, look)
+        try:
+            async with told_when_gone(scope, receive, caller.leave), aclosing(followed(self._run)) as batches:
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                self._wrote = loop.time()
+                async for batch in batches:
+                    if caller.gone:
+                        return
+                    body, broken = self._frames(batch)
+                    # Nothing new: somebody wants it looked again, perhaps because it has been quiet for long.
+                    if not batch and self._wrote + self._quiet <= loop.time():
+                        body = b": ping\n\n"
+                    if body:
+                        await send({**message, "body": body})
+                        self._wrote = loop.time()
+                    if broken:
+                        break
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            timer.cancel()
+
+    def _frames(self, batch: Sequence[Event]) -> tuple[bytes, bool]:
+        """What to send for these events, and whether it is the last because one of them could not be shown."""
+        frames: list[bytes] = []
+        try:
+            # One after the other, so that those before a broken one are kept.
+            frames.extend(map(self._render, batch))
+        except Exception:
+            logger.exception("An event of run %s cannot be shown", self._run.turn.id)
+            self._run.abandon()
+            return b"".join([*frames, self._render(RunFailed(error=GatewayError()))]), True
+        return b"".join(frames), False

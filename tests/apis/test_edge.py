@@ -1,11 +1,15 @@
 """Who may come in, and what is answered when something is wrong, on a real socket."""
 
 import asyncio
+import json
+import re
 
 import anyio
+import httpx
 import pytest
 
 from gateway.cli.keys import ring
+from gateway.http_server import Limits
 from tests.conftest import say
 
 pytestmark = pytest.mark.anyio
@@ -146,6 +150,33 @@ async def test_headers_that_are_too_large_close_the_connection(start_gateway):
                 pass
         writer.close()
         assert (await gateway.http.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", "wrong"])
+async def test_a_refused_request_is_not_read_to_its_end(start_gateway, key):
+    async with start_gateway(clients=Limits(linger_seconds=0.05)) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
+        head = f"POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n"
+        writer.write(f"{head}content-length: 100000000\r\n\r\n".encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"x")
+        body = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert json.loads(body)["error"]["code"] == "invalid_api_key"
+
+
+async def test_a_refused_request_that_came_as_a_whole_leaves_the_connection_open(start_gateway):
+    async with start_gateway() as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
+        for _ in range(2):
+            writer.write(b"POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}")
+            answer = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", answer)
+            await reader.readexactly(int(length[1]))
+            assert b"connection: close" not in answer
+        writer.close()
 
 
 async def test_health_needs_no_key(start_gateway):

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.agents.catalog import Catalog
-from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended
+from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended, wanted
 from gateway.apis.responses.fold import fold, read_back
 from gateway.apis.responses.schema import ResponsesRequest
 from gateway.apis.responses.stream import ResponseStream
@@ -32,11 +32,11 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
         turn = to_turn(body, catalog.find(body.model), request.state.owner)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
         try:
-            run = await runs.start(turn, wait=wait)
+            run = await runs.start(turn, wait=wait, wanted=wanted(request))
         except NotFound:
             raise unknown_start(turn) from None
         if body.stream:
-            await begun(run)
+            await begun(run, request)
             return EventStream(run, ResponseStream(run.turn).render)
         await until_ended(run, request)
         return json_response(fold(run.turn, run.events))

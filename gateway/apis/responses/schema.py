@@ -1,9 +1,10 @@
 """The body of POST /v1/responses. Unknown fields are ignored: OpenAI adds some every month."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_TOOLS, Several
 from gateway.apis._requests import Choice, FormatType, Function, FunctionName, JsonSchema
 
 
@@ -37,23 +38,23 @@ class ResponsesRequest(BaseModel):
     """https://platform.openai.com/docs/api-reference/responses/create, as far as this release serves it."""
 
     model: str
-    input: str | list[dict[str, Any]]
+    input: str | Annotated[Several[dict[str, Any]], Field(max_length=MOST_ITEMS)]
     instructions: str | None = None
     previous_response_id: str | None = None
     conversation: str | ConversationReference | None = None
     stream: bool | None = None
     store: bool | None = None
     background: Literal[False] | None = Field(None, description="Background responses are not served yet.")
-    tools: list[FunctionTool] | None = None
+    tools: Several[FunctionTool] | None = Field(None, max_length=MOST_TOOLS)
     tool_choice: Choice | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    max_output_tokens: int | None = Field(None, ge=16)
+    max_output_tokens: int | None = Field(None, ge=16, le=LARGEST)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, str] | None = Field(None, fail_fast=True)
     user: str | None = None
     safety_identifier: str | None = Field(None, max_length=64)
     prompt_cache_key: str | None = None

@@ -121,3 +121,14 @@ def test_a_file_that_is_no_key_file_is_a_clear_error(path: Path) -> None:
     path.write_text("not a database " * 100)
     with pytest.raises(StorageFull, match=r"keys\.db"):
         KeyRing(path).verify("hp_x")
+
+
+def test_a_key_that_was_good_is_good_no_longer_than_its_file(path: Path, tmp_path: Path) -> None:
+    ring, other = KeyRing(path), KeyRing(tmp_path / "other.db")
+    key, another = ring.create("laptop"), other.create("phone")
+    os.utime(path, (1, 1))
+    assert ring.verify(key) and ring.verify(key)
+    os.replace(tmp_path / "other.db", path)
+    assert ring.verify(key) is None and ring.verify(another)
+    path.unlink()
+    assert ring.verify(another) is None

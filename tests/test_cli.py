@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -121,6 +122,20 @@ def test_chat_streams_an_answer_from_a_gateway_of_its_own(home):
     assert "hello there" in said
 
 
+def test_serve_shows_the_key_in_a_terminal_only(home):
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, cwd=home, env=environment, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        shown = ""
+        while "Ctrl-C" not in shown:
+            shown += os.read(ours, 4096).decode()
+        process.send_signal(signal.SIGINT)
+    os.close(ours)
+    assert (home / ".data" / "local.key").read_text().strip() in shown
+
+
 def test_serve_prints_what_one_needs_and_stops_cleanly(home):
     (home / "agents" / "wrong.yaml").write_text("model: openai/x\n'[/b]': hi\n")
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
@@ -137,7 +152,10 @@ def test_serve_prints_what_one_needs_and_stops_cleanly(home):
     shown = "".join(lines)
     assert re.search(r"http://127\.0\.0\.1:\d+/v1", shown)
     assert re.search(r"wrong\.yaml:2:1: unknown key `\[/b\]`", shown)
-    assert (home / ".data" / "local.key").read_text().strip() in shown
+    # What does not go to a terminal is kept somewhere: it says where the key is.
+    key = home / ".data" / "local.key"
+    assert key.read_text().strip() not in shown + said
+    assert f"$(cat {key})" in shown
     assert "curl http" in shown
     assert "from openai import OpenAI" in shown
     assert "Traceback" not in said

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import logging
+import resource
+import shlex
 import sys
 
 import uvloop
@@ -14,10 +16,13 @@ from rich.panel import Panel
 from gateway.agents.load import load_agents
 from gateway.app import build_app
 from gateway.cli.keys import local_key
-from gateway.http_server import server
+from gateway.http_server import Limits, most_connections, server
 from gateway.settings import Settings
 
 console = Console(highlight=False)
+
+OPEN_FILES = 65_536
+"""As many as connections need; the system lets a process have them, but does not give them unasked."""
 
 
 def run(settings: Settings) -> None:
@@ -30,13 +35,23 @@ def run(settings: Settings) -> None:
     )
     for noisy in ("mcp", "httpx", "httpx2", "LiteLLM"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    raise_open_files()
     key = local_key(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, key))
 
 
+def raise_open_files() -> None:
+    """As far as the system allows. Its default of 1024 is from a time when programs counted on it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
 async def _serve(settings: Settings, key: str) -> None:
-    uvicorn = server(build_app(settings), host=settings.host, port=settings.port, log_level="warning")
+    limits = Limits(connections=settings.max_connections or most_connections())
+    uvicorn = server(build_app(settings), host=settings.host, port=settings.port, log_level="warning", limits=limits)
     serving = asyncio.create_task(uvicorn.serve())
     await uvicorn.ready.wait()
     # What the start made stays: without it a full collection takes 1 ms, with it 80, and nobody is answered meanwhile.
@@ -50,27 +65,36 @@ async def _serve(settings: Settings, key: str) -> None:
 
 
 def welcome(settings: Settings, key: str, port: int) -> None:
-    """The address, a key, and two lines to copy."""
+    """The address, a key, and two lines to copy. What does not go to a terminal is kept, so it has no key in it."""
+    path = settings.local_key_path.absolute()
+    shown, in_shell, in_python = (
+        (key, key, f'"{key}"')
+        if sys.stdout.isatty()
+        else (f"in {path}", f"$(cat {shlex.quote(str(path))})", f"open({str(path)!r}).read().strip()")
+    )
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     base = f"http://{host}:{port}/v1"
     agents = load_agents(settings.agents, settings.environment)
     names = sorted(agents.specs)
     model = names[0] if "support-copilot" not in names and names else "support-copilot"
     console.print(
-        Panel.fit(f"[bold]Homeport[/] is at [bold cyan]{base}[/]\nkey     {key}\nagents  {', '.join(names) or 'none'}")
+        Panel.fit(
+            f"[bold]Homeport[/] is at [bold cyan]{base}[/]\nkey     {shown}\nagents  {', '.join(names) or 'none'}"
+        )
     )
     for error in agents.errors.values():
         console.print(f"[yellow]warning:[/] {escape(str(error))}", soft_wrap=True)
     body = f'{{"model": "{model}", "input": "What is Homeport?"}}'
+    headers = f"-H \"Authorization: Bearer {in_shell}\" -H 'Content-Type: application/json'"
     console.print("\n[bold]curl[/]")
     console.print(
-        f"curl {base}/responses -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'",
+        f"curl {base}/responses {headers} -d '{body}'",
         soft_wrap=True,
         markup=False,
     )
     console.print("\n[bold]Python[/]")
     console.print(
-        f'from openai import OpenAI; client = OpenAI(base_url="{base}", api_key="{key}"); '
+        f'from openai import OpenAI; client = OpenAI(base_url="{base}", api_key={in_python}); '
         f'print(client.responses.create(model="{model}", input="What is Homeport?").output_text)',
         soft_wrap=True,
         markup=False,

@@ -45,7 +45,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     make_folders(settings)
     store = STORES[settings.store_url.partition(":")[0]](settings.store_url)
     keys = KeyRing(settings.keys_path)
-    folder = AgentFolder(settings.agents, settings.environment)
+    folder = AgentFolder(settings.agents, settings.environment, memories=STRATEGIES)
     catalog = Catalog(lambda: folder.agents, settings.models)
     toolbox = DeferredToolbox(settings.servers, settings.allowed_hosts)
     models: ProviderRouter | None = None

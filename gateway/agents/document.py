@@ -5,21 +5,32 @@ that this release does not have are named, so that they are refused honestly and
 """
 
 import re
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from jsonschema import Draft202012Validator, SchemaError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from gateway.agents.problems import Unsupported
-from gateway.agents.spec import Effect
+from gateway.agents.spec import EVERYTHING, Effect
 from gateway.agents.variables import VARIABLE
 
 DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|h|d)")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TOOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\.\S.{0,254}")
-TEMPLATE = {"template": True}
-"""Validation context for a document whose `{{env.X}}` are not filled in yet: such a string may become anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """Validation context: the memory strategies that there are, and whether `{{env.X}}` are not filled in yet.
+
+    A string with such a variable may still become anything.
+    """
+
+    memories: Collection[str] = (EVERYTHING,)
+    template: bool = False
 
 
 def seconds(duration: str) -> float:
@@ -30,7 +41,11 @@ def seconds(duration: str) -> float:
 
 
 def open_template(value: str, info: ValidationInfo) -> bool:
-    return bool(info.context) and VARIABLE.search(value) is not None
+    return checks_of(info).template and VARIABLE.search(value) is not None
+
+
+def checks_of(info: ValidationInfo) -> Checks:
+    return info.context if isinstance(info.context, Checks) else Checks()
 
 
 def _duration(value: object, info: ValidationInfo) -> str:
@@ -55,6 +70,15 @@ def _tool(value: str, info: ValidationInfo) -> str:
 def _model(value: str) -> str:
     if not value or value != value.strip():
         raise ValueError("name a model, such as openai/gpt-4o-mini")
+    return value
+
+
+def _memory(value: object, info: ValidationInfo) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is not supported by this release of Homeport")
+    known = checks_of(info).memories
+    if value not in known and not open_template(value, info):
+        raise ValueError(f"there is no strategy named `{value}`: there are {', '.join(sorted(known))}")
     return value
 
 
@@ -170,9 +194,11 @@ class Document(_Table):
     env: list[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]] = Field(
         default=[], description="Environment variables that `{{env.NAME}}` may name in any string."
     )
+    memory: Annotated[str, BeforeValidator(_memory)] = Field(
+        default=EVERYTHING, description="What the model gets to see of the conversation: the name of a strategy."
+    )
     context: Unsupported = None
     agents: Unsupported = None
-    memory: Unsupported = None
     governance: Unsupported = None
 
 
@@ -219,5 +245,6 @@ def content(document: Document, instructions: str) -> dict[str, Any]:
             "max_tokens": document.limits.max_tokens,
             "deadline": deadline,
         },
+        "memory": document.memory,
         "env": sorted(set(document.env)),
     }

@@ -8,7 +8,7 @@ tests call `refresh`.
 import hashlib
 import logging
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import time_ns
@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from gateway.agents.load import LoadedAgent, documents_in, name_taken, read_agent
 from gateway.agents.positions import DocumentError, Problem
-from gateway.agents.spec import AgentSpec
+from gateway.agents.spec import EVERYTHING, AgentSpec
 from gateway.agents.strict_yaml import MAX_BYTES
 
 logger = logging.getLogger(__name__)
@@ -47,11 +47,15 @@ class _Entry:
 
 
 class AgentFolder:
-    """`path` holds the documents; `env` fills in their `{{env.X}}`. The folder is read at once."""
+    """`path` holds the documents; `env` fills in their `{{env.X}}`, `memories` are the strategies that they may name.
 
-    def __init__(self, path: Path, env: Mapping[str, str]) -> None:
+    The folder is read at once.
+    """
+
+    def __init__(self, path: Path, env: Mapping[str, str], *, memories: Collection[str] = (EVERYTHING,)) -> None:
         self.path = path
         self._env = dict(env)
+        self._memories = frozenset(memories)
         self._entries: dict[Path, _Entry] = {}
         self._agents: Mapping[str, AgentSpec] = MappingProxyType({})
         self._errors: Mapping[Path, DocumentError] = MappingProxyType({})
@@ -130,7 +134,7 @@ class AgentFolder:
         good = before.agent if before else None
         started, own = time_ns(), _stamp(path, None)
         try:
-            agent, error = read_agent(path, self._env, self.path), None
+            agent, error = read_agent(path, self._env, self.path, self._memories), None
         except DocumentError as wrong:
             # What is wrong may be put right in a prompt file, without the document being touched.
             agent, error = good, wrong

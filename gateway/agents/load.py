@@ -6,17 +6,17 @@ caller passes in (this module never looks at the process's environment), and onl
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from gateway.agents.digest import digest
-from gateway.agents.document import NAME, TEMPLATE, Document, PromptFile, content, seconds
+from gateway.agents.document import NAME, Checks, Document, PromptFile, content, seconds
 from gateway.agents.positions import DocumentError, Positions, Problem, read_text
 from gateway.agents.problems import problems_of
-from gateway.agents.spec import AgentSpec, ToolGrant
+from gateway.agents.spec import EVERYTHING, AgentSpec, ToolGrant
 from gateway.agents.strict_yaml import load
 from gateway.agents.variables import VARIABLE, fill
 
@@ -42,15 +42,17 @@ class LoadedAgents:
     errors: Mapping[Path, DocumentError]
 
 
-def load_agent(path: Path, env: Mapping[str, str], *, root: Path | None = None) -> AgentSpec:
+def load_agent(
+    path: Path, env: Mapping[str, str], *, root: Path | None = None, memories: Collection[str] = (EVERYTHING,)
+) -> AgentSpec:
     """The agent in a YAML or JSON file. `root` is the folder that included files must lie in (default: the file's own).
 
-    Raises `DocumentError` with every problem's file, line and column.
+    `memories` are the strategies that it may name. Raises `DocumentError` with every problem's file, line and column.
     """
-    return read_agent(path, env, root or path.parent).spec
+    return read_agent(path, env, root or path.parent, memories).spec
 
 
-def load_agents(folder: Path, env: Mapping[str, str]) -> LoadedAgents:
+def load_agents(folder: Path, env: Mapping[str, str], *, memories: Collection[str] = (EVERYTHING,)) -> LoadedAgents:
     """Every agent of a folder. A file that cannot be used does not hide the others."""
     specs: dict[str, AgentSpec] = {}
     errors: dict[Path, DocumentError] = {}
@@ -60,7 +62,7 @@ def load_agents(folder: Path, env: Mapping[str, str]) -> LoadedAgents:
         return LoadedAgents({}, {folder: error})
     for path in paths:
         try:
-            spec = load_agent(path, env, root=folder)
+            spec = load_agent(path, env, root=folder, memories=memories)
         except DocumentError as error:
             errors[path] = error
             continue
@@ -97,11 +99,11 @@ def name_taken(path: Path, name: str) -> DocumentError:
     return DocumentError([Problem(path, 1, 1, f"another file of this folder already defines an agent named `{name}`")])
 
 
-def read_agent(path: Path, env: Mapping[str, str], root: Path) -> LoadedAgent:
+def read_agent(path: Path, env: Mapping[str, str], root: Path, memories: Collection[str]) -> LoadedAgent:
     """`load_agent`, with the files it read. Raises `DocumentError` and nothing else, so that no document can keep the
     others from being served."""
     try:
-        return _read(path, env, root)
+        return _read(path, env, root, memories)
     except DocumentError:
         raise
     except Exception as error:
@@ -109,15 +111,16 @@ def read_agent(path: Path, env: Mapping[str, str], root: Path) -> LoadedAgent:
         raise DocumentError([Problem(path, 1, 1, f"cannot be used: {type(error).__name__}: {error}")]) from error
 
 
-def _read(path: Path, env: Mapping[str, str], root: Path) -> LoadedAgent:
+def _read(path: Path, env: Mapping[str, str], root: Path, memories: Collection[str]) -> LoadedAgent:
     data, positions = load(path)
-    template = _validated(data, positions, TEMPLATE)
+    template = _validated(data, positions, Checks(memories=memories, template=True))
     prompt = _prompt(template, positions, root)
     unset = [("env", n) for n, name in enumerate(template.env) if name not in env]
     if unset:
         names = [f"the environment variable {template.env[n]} is not set" for _, n in unset]
         raise DocumentError([positions.problem(where, name) for where, name in zip(unset, names, strict=True)])
-    document = _validated(fill(data, env, positions, template.env), positions, None)
+    filled = fill(data, env, positions, template.env)
+    document = _validated(filled, positions, Checks(memories=memories))
     _refuse_repeated_tools(document, positions)
     if prompt is None:
         text, instructions = str(template.instructions), str(document.instructions)
@@ -130,9 +133,9 @@ def _read(path: Path, env: Mapping[str, str], root: Path) -> LoadedAgent:
     return LoadedAgent(spec, (path, prompt.file) if prompt else (path,))
 
 
-def _validated(data: object, positions: Positions, context: Mapping[str, bool] | None) -> Document:
+def _validated(data: object, positions: Positions, checks: Checks) -> Document:
     try:
-        return Document.model_validate(data, context=context)
+        return Document.model_validate(data, context=checks)
     except ValidationError as error:
         raise DocumentError(problems_of(error, Document, positions)) from error
 
@@ -187,6 +190,7 @@ def _spec(name: str, document: Document, instructions: str, content_digest: str)
         fallbacks=tuple(document.model.fallbacks),
         params=document.model.params.model_dump(exclude_none=True),
         tools=tuple(tools),
+        memory=document.memory,
         max_steps=limits.max_steps,
         max_tokens=limits.max_tokens,
         deadline=None if limits.deadline is None else seconds(limits.deadline),

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Effect = Literal["read", "write", "external", "destructive"]
+EVERYTHING = "everything"
+"""The memory strategy of an agent that names none: the model sees the whole conversation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +29,8 @@ class AgentSpec:
     """One agent. `digest` identifies its content (agent_document: sha256 of canonical JSON, names left out).
 
     `params` are sampling options in the vocabulary of `ports.ModelCall.options`. `deadline` is in seconds and
-    spans a whole run; `max_tokens` is the most output tokens of a run. An empty digest means an agent made up
-    for a raw model.
+    spans a whole run; `max_tokens` is the most output tokens of a run. `memory` names a strategy. An empty digest
+    means an agent made up for a raw model.
     """
 
     name: str
@@ -38,7 +40,7 @@ class AgentSpec:
     fallbacks: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tools: tuple[ToolGrant, ...] = ()
-    memory: str = "everything"
+    memory: str = EVERYTHING
     max_steps: int = 12
     max_tokens: int | None = None
     deadline: float | None = None

@@ -13,6 +13,7 @@ from gateway.agents.folder import AgentFolder
 from gateway.agents.load import load_agent
 from gateway.agents.positions import DocumentError
 from gateway.errors import NotFound
+from gateway.memory import STRATEGIES
 from gateway.settings import Settings
 
 console = Console(highlight=False)
@@ -21,13 +22,13 @@ console = Console(highlight=False)
 def validate(settings: Settings, paths: list[Path]) -> int:
     """Exit status 1 if anything is wrong."""
     if not paths:
-        folder = AgentFolder(settings.agents, settings.environment)
+        folder = AgentFolder(settings.agents, settings.environment, memories=STRATEGIES)
         names, problems = sorted(folder.agents), [str(error) for error in folder.errors.values()]
     else:
         names, problems = list[str](), list[str]()
         for path in paths:
             try:
-                names.append(load_agent(path, settings.environment).name)
+                names.append(load_agent(path, settings.environment, memories=STRATEGIES).name)
             except DocumentError as error:
                 problems += [str(problem) for problem in error.problems]
     for name in names:
@@ -40,7 +41,7 @@ def validate(settings: Settings, paths: list[Path]) -> int:
 
 
 def show(settings: Settings, name: str) -> None:
-    folder = AgentFolder(settings.agents, settings.environment)
+    folder = AgentFolder(settings.agents, settings.environment, memories=STRATEGIES)
     if (agent := folder.agents.get(name)) is None:
         raise NotFound(f"There is no agent named {name!r}. Here are: {', '.join(sorted(folder.agents)) or 'none'}.")
     table = Table(show_header=False, box=None, padding=(0, 2))

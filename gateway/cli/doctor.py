@@ -14,6 +14,7 @@ from rich.table import Table
 from gateway.agents.folder import AgentFolder
 from gateway.app import DISK_FLOOR
 from gateway.cli.models import weights_path
+from gateway.memory import STRATEGIES
 from gateway.settings import DEFAULT_MODELS, Settings, make_folders
 from gateway.tools.deferred import DeferredToolbox
 
@@ -42,7 +43,7 @@ def machine(settings: Settings) -> Iterator[Finding]:
 
 
 def agents(settings: Settings) -> Iterator[Finding]:
-    folder = AgentFolder(settings.agents, settings.environment)
+    folder = AgentFolder(settings.agents, settings.environment, memories=STRATEGIES)
     yield "agents", bool(folder.agents), ", ".join(sorted(folder.agents)) or f"none in {settings.agents}"
     for error in folder.errors.values():
         yield "agent document", False, str(error)

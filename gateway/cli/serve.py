@@ -17,6 +17,7 @@ from gateway.agents.load import load_agents
 from gateway.app import build_app
 from gateway.cli.keys import local_key
 from gateway.http_server import Limits, most_connections, server
+from gateway.memory import STRATEGIES
 from gateway.settings import Settings
 
 console = Console(highlight=False)
@@ -74,7 +75,7 @@ def welcome(settings: Settings, key: str, port: int) -> None:
     )
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     base = f"http://{host}:{port}/v1"
-    agents = load_agents(settings.agents, settings.environment)
+    agents = load_agents(settings.agents, settings.environment, memories=STRATEGIES)
     names = sorted(agents.specs)
     model = names[0] if "support-copilot" not in names and names else "support-copilot"
     console.print(

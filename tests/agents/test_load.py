@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agents.document import agent_schema
+from gateway.agents.folder import AgentFolder
 from gateway.agents.load import load_agent, load_agents
 from gateway.agents.positions import DocumentError
 from gateway.agents.spec import AgentSpec, ToolGrant
@@ -146,7 +147,7 @@ def test_a_mistake_names_file_line_column_and_the_nearest_key(tmp_path: Path, te
     ("text", "place"),
     [
         ("governance: {}\n", "2:13: `governance`"),
-        ("memory: []\n", "2:9: `memory`"),
+        ("memory: [{id: history}]\n", "2:9: `memory`"),
         ("context: {}\n", "2:10: `context`"),
         ("agents: []\n", "2:9: `agents`"),
         ("limits: {max_cost_usd: 1}\n", "2:24: `limits.max_cost_usd`"),
@@ -158,6 +159,27 @@ def test_what_this_release_does_not_have_is_refused_and_said_so(tmp_path: Path, 
     assert refused(tmp_path, "model: m\n" + text) == [
         f"agent.yaml:{place}: is not supported by this release of Homeport"
     ]
+
+
+def test_a_memory_strategy_is_picked_by_name(tmp_path: Path) -> None:
+    known = ("everything", "newest")
+    picked = load_agent(write(tmp_path, "model: m\nmemory: newest\n"), {}, memories=known)
+    filled = load_agent(write(tmp_path, "model: m\nmemory: '{{env.M}}'\nenv: [M]\n"), {"M": "newest"}, memories=known)
+    left_out = load_agent(write(tmp_path, "model: m\n"), {}, memories=known)
+    assert (picked.memory, filled.memory, left_out.memory) == ("newest", "newest", "everything")
+    assert picked.digest != left_out.digest
+    assert load_agent(write(tmp_path, "model: m\nmemory: everything\n"), {}).digest == left_out.digest
+
+
+def test_an_unknown_memory_strategy_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    file = write(tmp_path, "model: m\nmemory: newst\n")
+    message = f"{file}:2:9: `memory`: there is no strategy named `newst`: there are everything, newest"
+    with pytest.raises(DocumentError) as caught:
+        load_agent(file, {}, memories=("newest", "everything"))
+    assert str(caught.value) == message
+    assert str(load_agents(tmp_path, {}, memories=("newest", "everything")).errors[file]) == message
+    folder = AgentFolder(tmp_path, {}, memories=("newest", "everything"))
+    assert [str(problem) for problem in folder.problems] == [message]
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

@@ -19,10 +19,13 @@ _HTML = frozenset({".html", ".htm", ".xhtml"})
 _PLAIN = frozenset({".txt", ".text", ".rst", ".adoc", ".log", ".csv", ".tsv", ".org"})
 
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
-_ATX = re.compile(r"^ {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_ATX = re.compile(r"^ {0,3}(#{1,6})(?=[ \t]|$)")
 _SETEXT = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
-_LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
-_MARKUP = re.compile(r"[*`]|(?<!\w)_+|_+(?!\w)|\{#[^}]*\}$")
+# Each of these looks at a character once or twice, whatever the line: lines come from strangers.
+_LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
+_MARKUP = re.compile(r"[*`]|(?<!\w)_+|(?<!_)_++(?!\w)|\{#[^{}]*\}$")
+# Characters of a heading that are kept: it stands above every passage below it.
+_MOST_HEADING = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class Text:
 def parse(path: str, data: bytes) -> Text:
     """The text of a file. Raises `UnsupportedFile` with the reason when there is none to be had."""
     suffix = PurePosixPath(path).suffix.lower()
-    if suffix == ".pdf" or data.startswith(b"%PDF-"):
+    if is_pdf(path, data):
         return _pdf(read_pdf(data))
     text = _decode(data, lenient=suffix in _PLAIN or suffix in _MARKDOWN or suffix in _HTML)
     if suffix in _HTML or text[:200].lstrip().lower().startswith(("<!doctype html", "<html")):
@@ -62,6 +65,11 @@ def parse(path: str, data: bytes) -> Text:
     if not found.text.strip():
         raise UnsupportedFile("it holds no text")
     return found
+
+
+def is_pdf(path: str, data: bytes) -> bool:
+    """By its name or its first bytes."""
+    return path.lower().endswith(".pdf") or data.startswith(b"%PDF-")
 
 
 def _decode(data: bytes, *, lenient: bool) -> str:
@@ -99,7 +107,7 @@ def _markdown_headings(text: str) -> list[tuple[int, int, int, str]]:
         elif opening:
             fence = opening[1]
         elif atx := _ATX.match(bare):
-            if title := _plain(atx[2] or ""):
+            if title := _plain(_unclosed(bare[atx.end() :])):
                 found.append((position, end, len(atx[1]), title))
         elif (setext := _SETEXT.match(bare)) and _is_paragraph(previous):
             found.append((position - len(previous), end, 1 if setext[1][0] == "=" else 2, _plain(previous)))
@@ -120,8 +128,17 @@ def _is_paragraph(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith(("#", ">", "|", "- ", "* ", "+ "))
 
 
+def _unclosed(title: str) -> str:
+    """A title without the `#` that may close an ATX heading."""
+    title = title.strip(" \t")
+    bare = title.rstrip("#")
+    return bare.rstrip(" \t") if not bare or bare.endswith((" ", "\t")) else title
+
+
 def _plain(heading: str) -> str:
-    return _MARKUP.sub("", _LINK.sub(r"\1", heading)).strip()
+    text = heading.strip()[:_MOST_HEADING]
+    # Twice, for the pictures in links.
+    return _MARKUP.sub("", _LINK.sub(r"\1", _LINK.sub(r"\1", text))).strip()
 
 
 def _nest(headings: Sequence[tuple[int, int, int, str]]) -> list[Section]:

@@ -17,6 +17,8 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 # From least to most room: nothing, a blank, the border of a cell, a line end, a blank line.
 _GAPS = ("", " ", " | ", "\n", "\n\n")
 _BLANKS = re.compile(r"\s+")
+# Characters of a heading that are kept: it stands above every passage below it.
+_MOST_HEADING = 500
 
 Heading = tuple[int, int, int, str]
 
@@ -65,7 +67,7 @@ def read_html(source: str) -> tuple[str, list[Heading]]:
     name = _BLANKS.sub(" ", title.text()).strip() if title is not None else ""
     if name and parser.css_first("h1") is None:
         writer.write(name)
-        headings.append((0, len(name), 1, name))
+        headings.append((0, len(name), 1, name[:_MOST_HEADING]))
         writer.need("\n\n")
     if parser.body is not None:
         _write_body(parser.body, writer, headings)
@@ -105,7 +107,7 @@ def _add_heading(writer: _Writer, headings: list[Heading], started: int, level: 
     title = written.strip()
     if title:
         start = writer.length - len(written.lstrip())
-        headings.append((start, writer.length, level, _BLANKS.sub(" ", title)))
+        headings.append((start, writer.length, level, _BLANKS.sub(" ", title)[:_MOST_HEADING]))
 
 
 def _walk(root: LexborNode) -> Iterator[tuple[Literal["open", "close"], LexborNode]]:

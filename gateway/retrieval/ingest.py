@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.retrieval.catalog import Catalog, FileRow, errors_told
 from gateway.retrieval.catalog_writer import CatalogWriter, ChunkRow, FileStamp, open_writer
 from gateway.retrieval.chunking import Chunk, split
-from gateway.retrieval.documents import Text, parse
+from gateway.retrieval.documents import Text
 from gateway.retrieval.errors import UnsupportedFile
 from gateway.retrieval.folder import FoundFile, open_folder, read, scan
 from gateway.retrieval.ingest_request import IngestRequest
@@ -23,6 +23,7 @@ from gateway.retrieval.lazy import load_embedder
 from gateway.retrieval.lexical import identifier_parts
 from gateway.retrieval.lock import writer_lock
 from gateway.retrieval.model_files import PIPELINE
+from gateway.retrieval.reading import Reader
 from gateway.retrieval.records import IngestProgress, IngestReport
 from gateway.retrieval.synced import is_same
 
@@ -42,8 +43,11 @@ def ingest(request: IngestRequest, told: Told) -> IngestReport:
     with errors_told(), writer_lock(request.data, on_wait=lambda: told(IngestProgress(phase="waiting"))):
         catalog = open_writer(request.data)
         try:
-            with ThreadPoolExecutor(request.threads) as pool:
-                return _Ingest(request, root, catalog, pool, told).run()
+            with (
+                ThreadPoolExecutor(request.threads) as pool,
+                Reader(request.max_file_bytes, request.max_file_seconds) as reader,
+            ):
+                return _Ingest(request, root, catalog, pool, reader, told).run()
         finally:
             catalog.close()
 
@@ -51,11 +55,14 @@ def ingest(request: IngestRequest, told: Told) -> IngestReport:
 class _Ingest:
     """One run over one folder."""
 
-    def __init__(self, request: IngestRequest, root: Path, catalog: CatalogWriter, pool: Executor, told: Told) -> None:
+    def __init__(
+        self, request: IngestRequest, root: Path, catalog: CatalogWriter, pool: Executor, reader: Reader, told: Told
+    ) -> None:
         self._request = request
         self._root = root
         self._catalog = catalog
         self._pool = pool
+        self._reader = reader
         self._told = told
         self._kb = catalog.add(request.knowledge_base, str(root))
         self._embedder: Embedder | None = None
@@ -96,7 +103,7 @@ class _Ingest:
                 if row is not None and row.sha256 == sha256 and row.pipeline == PIPELINE:
                     self._catalog.touch(row.id, file.size, _trusted(file.mtime_ns))
                     return None
-                text = parse(file.path, data)
+                text = self._reader.read(file.path, data)
                 rows = self._rows(file.path, text, lambda more: self._tell(done - 1, total, chunks + more, file.path))
             except UnsupportedFile as error:
                 problem = str(error)

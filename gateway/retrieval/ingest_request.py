@@ -10,7 +10,8 @@ from typing import Any, Self, cast
 class IngestRequest:
     """What to ingest where; `data` is the folder of the index, `model` that of the embedder.
 
-    `max_file_bytes` is the largest file to read; `threads` embed at once.
+    `max_file_bytes` is the largest file to read, `max_file_seconds` the most processor time for it; `threads` embed at
+    once.
     """
 
     data: Path
@@ -18,6 +19,7 @@ class IngestRequest:
     folder: Path
     model: Path
     max_file_bytes: int
+    max_file_seconds: int
     threads: int
 
     def to_json(self) -> str:
@@ -29,6 +31,7 @@ class IngestRequest:
                 "folder": str(self.folder.expanduser().absolute()),
                 "model": str(self.model.absolute()),
                 "max_file_bytes": self.max_file_bytes,
+                "max_file_seconds": self.max_file_seconds,
                 "threads": self.threads,
             }
         )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.retrieval.search import Searcher
 
 MAX_FILE_BYTES = 50 * 2**20
+MAX_FILE_SECONDS = 60
 _DELETE_WAIT_SECONDS = 30.0
 _MOST_THREADS = 4
 
@@ -36,13 +37,22 @@ class KnowledgeBases:
     Close it, or use it as a context manager, `with` or `async with`.
     """
 
-    def __init__(self, data: Path, *, max_file_bytes: int = MAX_FILE_BYTES, model: Path = MODEL_FOLDER) -> None:
-        """`data` is the folder for the index, made when needed. Larger files than `max_file_bytes` are skipped.
+    def __init__(
+        self,
+        data: Path,
+        *,
+        max_file_bytes: int = MAX_FILE_BYTES,
+        max_file_seconds: int = MAX_FILE_SECONDS,
+        model: Path = MODEL_FOLDER,
+    ) -> None:
+        """`data` is the folder for the index, made when needed. Larger files than `max_file_bytes` are skipped, and
+        those whose text takes more than `max_file_seconds` of processor time to find.
 
         `model` is the folder with the embedder's files.
         """
         self._data = data
         self._max_file_bytes = max_file_bytes
+        self._max_file_seconds = max_file_seconds
         self._model = model
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="retrieval")
         self._searcher: Searcher | None = None
@@ -66,6 +76,7 @@ class KnowledgeBases:
             folder=folder,
             model=self._model,
             max_file_bytes=self._max_file_bytes,
+            max_file_seconds=self._max_file_seconds,
             threads=min(os.cpu_count() or 1, _MOST_THREADS),
         )
         return await run_ingest(request, on_progress)

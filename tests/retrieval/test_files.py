@@ -2,6 +2,7 @@
 
 import os
 import sys
+import zlib
 
 import pytest
 
@@ -197,3 +198,82 @@ async def test_chunks_keep_to_about_800_tokens(bases, docs):
     # A plain English word is about one token; each chunk but the last is nearly full.
     assert all(len(passage.text.split()) < 850 for passage in passages)
     assert sum(len(passage.text.split()) > 500 for passage in passages) >= len(passages) - 1
+
+
+async def test_headings_made_to_take_long_are_read_like_others(bases, docs):
+    long = [
+        " " * 300_000 + "x",
+        "[" * 300_000,
+        "[](" * 100_000,
+        "_" * 300_000 + "a",
+        "{#" * 200_000,
+        "#" * 300_000 + "a",
+    ]
+    for number, rest in enumerate(long):
+        (docs / f"{number}.md").write_text(f"# Apples {rest}\n\nText.\n")
+        (docs / f"{number}-under.md").write_text(f"Apples {rest}\n---\n\nText.\n")
+    assert await ingested(bases, docs) == {}
+    found = await bases.search("kb", "apples", 50)
+    assert {passage.file for passage in found} == {file.name for file in docs.iterdir()}
+    assert all(passage.heading[-1].startswith("Apples") for passage in found)
+    assert all(len(passage.heading[-1]) <= 500 for passage in found)
+
+
+async def test_headings_lose_their_markup_and_keep_their_words(bases, docs):
+    (docs / "a.md").write_text(
+        "# [![logo](a.png)](b.md) The *first* `one` ##\n\nApples.\n\n"
+        "#\tSnake_case and _stress_ {#anchor}\n\nPears.\n\n"
+        "# C# ##\n\nPlums.\n\n# F#\n\nFigs.\n\n#hashtag\n\n# \n\nNot a heading.\n"
+    )
+    assert await ingested(bases, docs) == {}
+    found = [(await where(bases, fruit))[1] for fruit in ("apples", "pears", "plums", "figs")]
+    assert found == [("logo The first one",), ("Snake_case and stress",), ("C#",), ("F#",)]
+
+
+async def test_a_file_that_takes_too_long_is_skipped_and_the_others_are_read(tmp_path, docs):
+    (docs / "deep.html").write_text("<html><body>" + "<div>" * 1_000_000 + "treasure")
+    (docs / "good.md").write_text("# Good\n\nText.\n")
+    (docs / "later.txt").write_text("Later words.\n")
+    async with KnowledgeBases(tmp_path / "data", max_file_seconds=1) as bases:
+        skipped = await ingested(bases, docs)
+        assert skipped == {"deep.html": "reading it takes longer than 1 s"}
+        assert (await where(bases, "later words"))[0] == "later.txt"
+        # It is not tried again before it changes.
+        assert (await bases.ingest("kb", docs)).unchanged == 3
+
+
+async def test_a_pdf_that_unpacks_to_more_than_fits_is_skipped(bases, docs, pdf):
+    (docs / "bomb.pdf").write_bytes(packed_pdf(b"(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa) Tj " * 850_000))
+    (docs / "good.pdf").write_bytes(pdf(["All is well."]))
+    (docs / "good.md").write_text("# Good\n\nText.\n")
+    skipped = await ingested(bases, docs)
+    assert list(skipped) == ["bomb.pdf"]
+    assert "memory" in skipped["bomb.pdf"]
+    assert (await where(bases, "well"))[0] == "good.pdf"
+
+
+async def test_a_page_with_more_text_than_a_file_may_have_is_skipped(tmp_path, docs):
+    lines = [b"1 0 0 1 2 %d Tm (%s) Tj " % (line, b"word " * 30) for line in range(2, 98)]
+    (docs / "much.pdf").write_bytes(packed_pdf(b"/F1 1 Tf " + b"".join(lines)))
+    async with KnowledgeBases(tmp_path / "data", max_file_bytes=5000) as bases:
+        skipped = await ingested(bases, docs)
+    assert list(skipped) == ["much.pdf"] and "more text than" in skipped["much.pdf"]
+
+
+def packed_pdf(drawn):
+    """A PDF of one page whose drawing is compressed."""
+    stream = zlib.compress(b"BT /F1 12 Tf 10 10 Td " + drawn + b"ET", 9)
+    bodies = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
+        b"<</Length %d/Filter/FlateDecode>>stream\n%s\nendstream" % (len(stream), stream),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    out, places = b"%PDF-1.4\n", []
+    for number, body in enumerate(bodies, start=1):
+        places.append(len(out))
+        out += b"%d 0 obj%sendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    head = b"xref\n0 6\n0000000000 65535 f \n%strailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF"
+    return out + head % (table, len(out))

@@ -80,7 +80,9 @@ class Settings(BaseModel):
 
 def make_folders(settings: Settings) -> None:
     """The folders that a gateway, or a tool server of its settings, expects to be there."""
-    (settings.data / "files").mkdir(parents=True, exist_ok=True)
+    # Conversations, keys and indexes are in there.
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (settings.data / "files").mkdir(exist_ok=True)
 
 
 class SettingsError(ValueError):

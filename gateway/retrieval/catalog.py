@@ -23,6 +23,7 @@ from gateway.retrieval.errors import (
     UnknownFile,
     UnknownKnowledgeBase,
 )
+from gateway.retrieval.private import make_private
 from gateway.retrieval.records import KnowledgeBase, SkippedFile
 
 FILE_NAME = "knowledge.sqlite3"
@@ -117,6 +118,7 @@ def check_name(name: str) -> str:
 
 def connect(data: Path) -> sqlite3.Connection:
     """A connection in autocommit mode; statements wait up to a minute for another process's commit."""
+    make_private(data / FILE_NAME)
     connection = sqlite3.connect(data / FILE_NAME, timeout=_BUSY_MS / 1000, isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
     return connection

@@ -69,7 +69,7 @@ class KnowledgeBases:
         found = await asyncio.to_thread(report_if_synced, self._data, id, folder, self._max_file_bytes)
         if found is not None:
             return found
-        await asyncio.to_thread(self._data.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(self._data.mkdir, mode=0o700, parents=True, exist_ok=True)
         request = IngestRequest(
             data=self._data,
             knowledge_base=id,

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gateway.retrieval.errors import IndexUnavailable
+from gateway.retrieval.private import make_private
 
 _ATTEMPT_SECONDS = 0.5
 
@@ -24,6 +25,7 @@ def writer_lock(
     `on_wait` is called once if somebody else holds it. Raises `IndexUnavailable` after `timeout` seconds (None: never).
     """
     deadline = None if timeout is None else time.monotonic() + timeout
+    make_private(data / "knowledge.lock")
     with closing(sqlite3.connect(data / "knowledge.lock", timeout=_ATTEMPT_SECONDS, isolation_level=None)) as lock:
         told = False
         while not _acquired(lock):

@@ -7,7 +7,7 @@ begun and has no outcome is an unknown outcome; what to do about it is decided i
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -138,7 +138,11 @@ class SqliteLedger:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        if self._path.stat().st_mode & 0o077:
+            with suppress(PermissionError):  # another user's, who shares it
+                self._path.chmod(0o600)
         connection = sqlite3.connect(self._path, timeout=10.0)
         try:
             connection.execute("PRAGMA synchronous = FULL")

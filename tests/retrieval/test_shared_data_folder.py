@@ -195,3 +195,19 @@ async def test_many_searches_at_once_each_get_their_own_answer(bases, many):
     await bases.ingest("kb", many)
     found = await asyncio.gather(*(bases.search("kb", f"subject number {n}", 1) for n in range(FILES)))
     assert [hits[0].file for hits in found] == [f"{n:02}.md" for n in range(FILES)]
+
+
+async def test_what_is_kept_of_the_documents_is_for_its_user_only(tmp_path, docs):
+    (docs / "a.md").write_text("# A\n\nSecret.\n")
+    data = tmp_path / "parent" / "data"
+    async with KnowledgeBases(data) as bases:
+        await bases.ingest("kb", docs)
+        assert {path.name: oct(path.stat().st_mode & 0o777) for path in (data, *data.iterdir())} == {
+            "data": "0o700",
+            "knowledge.sqlite3": "0o600",
+            "knowledge.sqlite3-journal": "0o600",
+            "knowledge.lock": "0o600",
+        }
+        (data / "knowledge.sqlite3").chmod(0o644)
+        await bases.list()
+        assert (data / "knowledge.sqlite3").stat().st_mode & 0o777 == 0o600

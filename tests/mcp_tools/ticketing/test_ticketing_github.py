@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,3 +169,10 @@ async def test_arguments_made_to_take_long_are_refused_at_once(settings: Setting
         assert "title" in await tickets.refused("open_ticket", title="two\nlines")
         assert "labels" in await tickets.refused("open_ticket", title="x", labels=["bug", "bug"])
     assert github.asked == []
+
+
+async def test_the_record_of_what_was_made_is_for_its_user_only(settings: Settings, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with desk({**settings, "data": data}) as tickets:
+        await tickets.done("open_ticket", title="Private")
+    assert [oct(path.stat().st_mode & 0o777) for path in (data, data / "ticketing.sqlite3")] == ["0o700", "0o600"]

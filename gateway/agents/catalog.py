@@ -6,11 +6,14 @@ from fnmatch import fnmatchcase
 from gateway.agents.spec import AgentSpec
 from gateway.errors import NotFound
 
+SCRIPTED = "scripted/"
+
 
 class Catalog:
     """`agents` returns the current mapping name -> spec, so that a reload is seen by the next turn.
 
-    `models` are LiteLLM model ids that clients may use without an agent; `*` matches anything, as in `openai/*`.
+    `models` are LiteLLM model ids that clients may use without an agent; `*` matches anything, as in `openai/*`,
+    except scripts.
     """
 
     def __init__(self, agents: Callable[[], Mapping[str, AgentSpec]], models: Sequence[str] = ()) -> None:
@@ -24,7 +27,7 @@ class Catalog:
             return agent
         if raw := self._raw.get(name):
             return raw
-        if any(fnmatchcase(name, pattern) for pattern in self._models) and "*" not in name:
+        if self._listed(name):
             if len(self._raw) < 1000:  # A wildcard lets clients invent names; they must not fill the memory.
                 self._raw[name] = AgentSpec(name=name, model=name)
             return AgentSpec(name=name, model=name)
@@ -34,6 +37,14 @@ class Catalog:
             code="model_not_found",
             param="model",
         )
+
+    def _listed(self, name: str) -> bool:
+        if "*" in name:
+            return False
+        # A script is a file of this machine: only the host decides which one may be read.
+        if name.startswith(SCRIPTED):
+            return name in self._models
+        return any(fnmatchcase(name, pattern) for pattern in self._models)
 
     def names(self) -> list[str]:
         """Agents first, then raw models without wildcards; each sorted."""

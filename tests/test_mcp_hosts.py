@@ -145,6 +145,6 @@ async def lists_and_calls(inspector: Inspector, case: Case, target: list[str]) -
         assert {"readOnlyHint", "destructiveHint", "idempotentHint"} <= each["annotations"].keys()
     called = done["call"].result
     assert not called.get("isError") and called["structuredContent"]
-    assert case.expected in "\n".join(each["text"] for each in called["content"])
+    assert case.expected in json.dumps(called)
     assert done["refused"].result["isError"] is True
     assert "Traceback" not in json.dumps(done["refused"].result)

@@ -6,7 +6,7 @@ Everything about time and second attempts is here and in `patience`; lanes only 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Self
@@ -96,7 +96,7 @@ class ProviderRouter:
         """Whether LiteLLM has been imported."""
         return self._litellm.loaded
 
-    async def stream(self, call: ModelCall) -> AsyncIterator[ModelEvent]:
+    async def stream(self, call: ModelCall) -> AsyncGenerator[ModelEvent]:
         answer, patience, events = await self._begin(call)
         try:
             while events is not None:

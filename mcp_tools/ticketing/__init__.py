@@ -1,7 +1,8 @@
 """The ticketing server: five tools over one tracker, the same for every tracker. `create_server` builds it.
 
 Everything of the tracker is in its preset (`preset`), everything of this installation in the settings (`settings`).
-`python -m mcp_tools.ticketing` serves it over stdio.
+`python -m mcp_tools.ticketing` serves it over stdio. What one caller made is not what another one asks for: see
+`caller_of`.
 """
 
 import json
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, get_args
 
 from mcp.server import CacheHint, Server
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.context import ServerRequestContext
 from mcp.types import (
     CallToolRequestParams,
@@ -33,6 +35,9 @@ from mcp_tools.ticketing.settings import read_settings
 from mcp_tools.ticketing.tracker import Tracker
 
 Context = ServerRequestContext[Desk]
+
+CALLER = "homeport/caller"
+"""The key of `_meta` with which a host that serves several people names the one whose call it is."""
 
 
 def create_server(settings: Mapping[str, Any]) -> Server[Desk]:
@@ -99,7 +104,7 @@ class _Calls:
         if wrong:
             return self._error("Invalid arguments: " + "; ".join(map(_told, wrong[:5])))
         try:
-            result = await context.lifespan_context.call(name, arguments)
+            result = await context.lifespan_context.call(name, arguments, caller_of(context))
         except TicketingError as error:
             return self._error(str(error))
         text = json.dumps(result, ensure_ascii=False)
@@ -111,6 +116,15 @@ class _Calls:
 
     def _error(self, text: str) -> CallToolResult:
         return CallToolResult(content=[TextContent(type="text", text=self._tracker.redact(text))], is_error=True)
+
+
+def caller_of(context: Context) -> str:
+    """Whose call it is: over HTTP the user whom the host in front of this server has let in, else whom the host names
+    in `_meta`; empty where nobody says. A user's own `_meta` counts for nothing."""
+    if context.request is not None:
+        user = context.request.scope.get("user")
+        return user.access_token.client_id if isinstance(user, AuthenticatedUser) else ""
+    return str((context.meta or {}).get(CALLER, ""))
 
 
 def _told(problem: Problem) -> str:

@@ -14,30 +14,30 @@ from mcp_tools.ticketing.tracker import Tracker
 
 
 class Desk:
-    """`call` takes the name of a tool; each of the others is one tool."""
+    """`call` takes the name of a tool; each of the others is one tool. `caller` is whose calls may count as one."""
 
     def __init__(self, tracker: Tracker, mapper: Mapper, once: Once) -> None:
         self._tracker = tracker
         self._mapper = mapper
         self._once = once
 
-    async def call(self, tool: ToolName, arguments: Json) -> Json:
+    async def call(self, tool: ToolName, arguments: Json, caller: str = "") -> Json:
         match tool:
             case "open_ticket":
-                return await self.open(arguments)
+                return await self.open(arguments, caller)
             case "read_ticket":
                 return await self.read(arguments)
             case "update_ticket":
                 return await self.update(arguments)
             case "add_comment":
-                return await self.comment(arguments)
+                return await self.comment(arguments, caller)
             case "search_tickets":
                 return await self.search(arguments)
 
-    async def open(self, arguments: Json) -> Json:
+    async def open(self, arguments: Json, caller: str) -> Json:
         """A ticket, and `created`: whether this call made it."""
         args, key = _without_key(arguments)
-        made = await self._once.make("open_ticket", args, key)
+        made = await self._once.make("open_ticket", args, key, caller)
         try:
             ticket = await self._ticket_of(made)
         except TicketingError:
@@ -64,9 +64,9 @@ class Desk:
             ) from error
         return self._ticket(names, "update_ticket")
 
-    async def comment(self, arguments: Json) -> Json:
+    async def comment(self, arguments: Json, caller: str) -> Json:
         args, key = _without_key(arguments)
-        made = await self._once.make("add_comment", args, key)
+        made = await self._once.make("add_comment", args, key, caller)
         url = self._mapper.comment_url(args["id"], made.id)
         return {"id": made.id, "ticket_id": args["id"], "url": url, "created": made.new}
 

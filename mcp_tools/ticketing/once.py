@@ -74,10 +74,15 @@ class Once:
         self._scope = json.dumps([tracker.preset.name, tracker.base, options, tracker.names["user"]], sort_keys=True)
         self._locks: dict[str, tuple[anyio.Lock, int]] = {}
 
-    async def make(self, tool: ToolName, args: Json, key: str | None) -> Made:
-        """Raises `OutcomeUnknown` where only a person can tell, other `TicketingError`s where nothing was made."""
-        digest = hashlib.sha256(json.dumps([tool, args], sort_keys=True).encode()).hexdigest()
-        name = digest if key is None else f"{tool} {key}"
+    async def make(self, tool: ToolName, args: Json, key: str | None, caller: str) -> Made:
+        """Raises `OutcomeUnknown` where only a person can tell, other `TicketingError`s where nothing was made.
+
+        Calls of different callers are never equal; an empty `caller` is one whom nobody named.
+        """
+        whose = [caller] if caller else []
+        digest = hashlib.sha256(json.dumps([tool, args, *whose], sort_keys=True).encode()).hexdigest()
+        named = json.dumps([tool, caller, key]) if caller else f"{tool} {key}"
+        name = digest if key is None else named
         async with self._alone(name):
             now = time.time()
             kept = max(KEYS_KEPT, self._remember)

@@ -1,5 +1,6 @@
 """The in-process servers over HTTP: a session belongs to the key that opened it, and nobody can open all there are."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from gateway.stores.keys import KeyRing
 from gateway.tools.sessions import MAX_SESSIONS
 from gateway.tools.settings import ServerSettings
+from tests.mcp_tools.ticketing.github_double import TOKEN, github_double
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +41,13 @@ class Caller:
 
     async def ask(self, session: str) -> int:
         return (await self._http.post("/mcp/clock", json=LIST, headers=self._of(session))).status_code
+
+    async def call(self, session: str, tool: str, arguments: dict[str, Any], **meta: str) -> dict[str, Any]:
+        params = {"name": tool, "arguments": arguments, "_meta": meta}
+        message = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": params}
+        answer = await self._http.post("/mcp/clock", json=message, headers=self._of(session))
+        data = next(line[6:] for line in answer.text.splitlines() if line.startswith("data: {"))
+        return json.loads(data)["result"]["structuredContent"]
 
     async def close(self, session: str) -> int:
         return (await self._http.delete("/mcp/clock", headers=self._of(session))).status_code
@@ -102,3 +111,20 @@ async def test_a_session_that_was_closed_makes_room(start_gateway: Any, clock: d
         for _ in range(MAX_SESSIONS):
             assert await alice.close(await alice.open()) == 200
         assert await alice.ask(first) == 200
+
+
+async def test_a_server_is_told_whose_call_it_is(start_gateway: Any) -> None:
+    with github_double() as github:
+        options = {"repository": github.repository}
+        settings = {"preset": "github", "base_url": github.url, "token": TOKEN, "options": options}
+        servers = {"clock": ServerSettings(module="mcp_tools.ticketing", settings=settings)}
+        async with start_gateway(servers=servers) as gateway:
+            alice, bob = callers(gateway)
+            ticket = {"title": "Printer", "body": "It jams.", "idempotency_key": "k"}
+            sessions = [(alice, await alice.open()), (bob, await bob.open())]
+            made = [
+                # What a caller says of itself makes no difference.
+                await caller.call(session, "open_ticket", ticket, **{"homeport/caller": "alice"})
+                for caller, session in sessions * 2
+            ]
+    assert [(one["id"], one["created"]) for one in made] == [("1", True), ("2", True), ("1", False), ("2", False)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mcp_tools.ticketing import CALLER
 from tests.mcp_tools.ticketing.conftest import desk
 from tests.mcp_tools.ticketing.github_double import TOKEN, GitHub, github_double, now
 
@@ -176,3 +177,26 @@ async def test_the_record_of_what_was_made_is_for_its_user_only(settings: Settin
     async with desk({**settings, "data": data}) as tickets:
         await tickets.done("open_ticket", title="Private")
     assert [oct(path.stat().st_mode & 0o777) for path in (data, data / "ticketing.sqlite3")] == ["0o700", "0o600"]
+
+
+async def test_what_one_caller_made_is_not_given_to_another(settings: Settings, tmp_path: Path) -> None:
+    ticket = {"title": "Printer", "body": "It jams."}
+    async with desk({**settings, "data": tmp_path}) as tickets:
+
+        async def opened(caller: str | None, **more: str) -> tuple[str, bool]:
+            meta: Any = {CALLER: caller} if caller else None
+            made = (await tickets.client.call_tool("open_ticket", {**ticket, **more}, meta=meta)).structured_content
+            assert made is not None
+            return made["id"], made["created"]
+
+        assert [await opened(caller) for caller in ("alice", "bob", "alice", None, "bob", None)] == [
+            ("1", True),
+            ("2", True),
+            ("1", False),
+            ("3", True),
+            ("2", False),
+            ("3", False),
+        ]
+        keyed = [await opened(caller, idempotency_key="k") for caller in ("alice", "bob", "alice", None)]
+        assert keyed == [("4", True), ("5", True), ("4", False), ("6", True)]
+        assert await opened("bob", idempotency_key="other", title="Another") == ("7", True)

@@ -13,6 +13,7 @@ from gateway.events import ModelEvent
 from gateway.ports import ModelCall
 from gateway.providers.answers import EventReader
 from gateway.providers.chat_body import ToolEncoder, chat_body
+from gateway.providers.relay import RelayAnswer, relayed_body
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Answer, Target
 from gateway.providers.transport import Endpoint, Reply, Transport
@@ -31,7 +32,7 @@ class OpenAIWire:
         self._tools = ToolEncoder()
         self._endpoints: dict[Target, Endpoint] = {}
 
-    def begin(self, call: ModelCall, target: Target) -> Answer:
+    def begin(self, call: ModelCall, target: Target) -> Answer[ModelEvent]:
         tools = self._tools.encode(call.tools) if call.tools else ()
         body = chat_body(call, target.model, target.provider.name, target.vendor, tools)
         body["stream"] = call.live
@@ -40,6 +41,10 @@ class OpenAIWire:
         if target.provider.extra:
             body.update(target.provider.extra)
         return WireAnswer(self._endpoint(target), orjson.dumps(body), call, target)
+
+    def relay(self, given: Mapping[str, Any], target: Target) -> Answer[bytes]:
+        """Hand the client's own request on. See `relay`."""
+        return RelayAnswer(self._endpoint(target), relayed_body(given, target), given, target)
 
     def _endpoint(self, target: Target) -> Endpoint:
         endpoint = self._endpoints.get(target)
@@ -85,7 +90,11 @@ class WireAnswer(EventReader):
             raise self._garbled() from error
         if not isinstance(chunk, dict):
             raise self._garbled()
-        self._decoder.feed(chunk, out)  # pyright: ignore[reportUnknownArgumentType]
+        try:
+            self._decoder.feed(chunk, out)  # pyright: ignore[reportUnknownArgumentType]
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # JSON, but of another shape than any vendor's. The decoder does not look at each piece of it first.
+            raise self._garbled() from error
         return False
 
     def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:

@@ -154,6 +154,8 @@ async def test_anthropics_error_event_is_that_error(asking):
     [
         b"{}",
         b'{"choices": []}',
+        b'{"choices": ["a"]}',
+        b'{"choices": [{"message": {"tool_calls": [5]}}], "content": [5]}',
         b"[1]",
         b"hello",
         b'{"choices": [{"message": {"content": "Hi"}}]}',

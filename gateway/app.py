@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,11 +17,12 @@ from gateway.agents.folder import AgentFolder
 from gateway.apis import DIALECTS
 from gateway.apis._edge import Edge
 from gateway.apis._wire import json_response
+from gateway.apis.chat import routes as chat
 from gateway.engine import Engine
 from gateway.local_model.server import LocalModel
 from gateway.local_model.weights import status
 from gateway.memory import STRATEGIES
-from gateway.ports import Provider
+from gateway.ports import Provider, Rule
 from gateway.providers.local import LocalProvider
 from gateway.providers.router import ProviderRouter
 from gateway.rules import RULES
@@ -51,10 +53,11 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     models: ProviderRouter | None = None
     if provider is None:
         provider = models = providers(settings)
+    rules = [make() for make in RULES.values()]
     engine = Engine(
         provider=provider,
         toolbox=toolbox,
-        rules=[make() for make in RULES.values()],
+        rules=rules,
         memories={name: make() for name, make in STRATEGIES.items()},
     )
     runs = Runs(engine, store)
@@ -75,7 +78,10 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
             stack.push_async_callback(runs.close)
             yield
 
-    routes = [route for dialect in DIALECTS.values() for route in dialect(runs, catalog, store)]
+    # A relayed request passes no rules, so it is only relayed if none of them would look at it.
+    relay = models if not any(checks_input(rule) for rule in rules) else None
+    dialects = DIALECTS | {"chat": partial(chat.routes, relay=relay)}
+    routes = [route for dialect in dialects.values() for route in dialect(runs, catalog, store)]
     routes += [Mount("/mcp", toolbox.mounted), *probes(settings)]
     return Edge(routes, lifespan, verify=keys.verify, hosts=settings.allowed_hosts)
 
@@ -85,6 +91,10 @@ def providers(settings: Settings) -> ProviderRouter:
     weights = status(weights_folder(settings.environment)).path
     local = LocalProvider(LocalModel(weights, lazy=True))
     return ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment, [local])
+
+
+def checks_input(rule: Rule) -> bool:
+    return type(rule).check_input is not Rule.check_input
 
 
 async def stop(tasks: list[asyncio.Task[None]]) -> None:

@@ -98,6 +98,33 @@ class Provider(Protocol):
     def stream(self, call: ModelCall) -> AsyncGenerator[ModelEvent]: ...
 
 
+class Relayed(Protocol):
+    """A vendor's answer in its own bytes. It has begun: what fails early has failed before this is there."""
+
+    async def next(self) -> Sequence[bytes] | None:
+        """What arrived, maybe nothing: whole server-sent events, or the JSON body; None after the last.
+
+        Raises ProviderError when the answer breaks off, or ends without saying that it is whole.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Abort the upstream request if it is still going on. Never raises; may be called twice."""
+        ...
+
+
+class Relay(Protocol):
+    """What a provider may be able to do besides: pass a chat completion on, unread, in both directions."""
+
+    async def relay(self, model: str, body: dict[str, Any]) -> Relayed | None:
+        """Ask `model` with a body of OpenAI's; what it wants changed for this vendor is changed. An answer to
+        `"stream": true` is events, any other one JSON. None where the model does not speak that wire.
+
+        Retries as `Provider.stream` does, and raises ProviderError.
+        """
+        ...
+
+
 class Toolbox(Protocol):
     """Where tool calls go. A tool that fails is a result with `is_error`, never an exception."""
 

@@ -65,7 +65,11 @@ async def read_body(request: Request) -> bytes | bytearray:
 
 async def parse(request: Request, schema: type[Body]) -> Body:
     """The body as this schema. Raises InvalidRequest with OpenAI's words for what is wrong and where."""
-    body = await read_body(request)
+    return await parsed(await read_body(request), schema)
+
+
+async def parsed(body: bytes | bytearray, schema: type[Body]) -> Body:
+    """See `parse`."""
     if len(body) <= LARGE_BODY:
         return validated(body, schema)
     return await asyncio.to_thread(validated, body, schema)

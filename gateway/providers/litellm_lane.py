@@ -53,7 +53,7 @@ class LiteLLMLane:
         self._litellm = litellm
         self._keys = keys
 
-    def begin(self, call: ModelCall, target: Target) -> Answer:
+    def begin(self, call: ModelCall, target: Target) -> Answer[ModelEvent]:
         tools = [tool_body(tool) for tool in call.tools]
         body = chat_body(call, target.model, target.provider.name, target.vendor, tools)
         names = VARIABLES.get(target.litellm_provider, ())

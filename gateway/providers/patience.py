@@ -5,15 +5,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from gateway.errors import ProviderTimeout
-from gateway.events import ModelEvent
 from gateway.providers.settings import Limits
 from gateway.providers.targets import Answer
 
+Said = TypeVar("Said")
+
 
 class Patience:
-    """Waits for an answer's events within `limits`; `started` is the loop time when the whole call began."""
+    """Waits for what an answer says within `limits`; `started` is the loop time when the whole call began."""
 
     __slots__ = ("_cancelling", "_due", "_expired", "_idle", "_limits", "_loop", "_name", "_task", "_timer", "_total")
 
@@ -30,18 +32,18 @@ class Patience:
         self._expired = False
         self._timer = self._loop.call_at(self._due, self._tick)
 
-    async def first(self, answer: Answer) -> Sequence[ModelEvent] | None:
-        """The first events. From then on silence counts. Raises ProviderTimeout."""
-        while not (events := await self._wait(answer)):
-            if events is None:
+    async def first(self, answer: Answer[Said]) -> Sequence[Said] | None:
+        """The first that is said. From then on silence counts. Raises ProviderTimeout."""
+        while not (said := await self._wait(answer)):
+            if said is None:
                 return None
         self._timer.cancel()
         self._idle = self._limits.idle
         self._due = min(self._loop.time() + self._idle, self._total)
         self._timer = self._loop.call_at(self._due, self._tick)
-        return events
+        return said
 
-    async def next(self, answer: Answer) -> Sequence[ModelEvent] | None:
+    async def next(self, answer: Answer[Said]) -> Sequence[Said] | None:
         due = self._loop.time() + self._idle
         self._due = due if due < self._total else self._total
         return await self._wait(answer)
@@ -49,7 +51,7 @@ class Patience:
     def stop(self) -> None:
         self._timer.cancel()
 
-    async def _wait(self, answer: Answer) -> Sequence[ModelEvent] | None:
+    async def _wait(self, answer: Answer[Said]) -> Sequence[Said] | None:
         if self._expired:
             raise self._error()
         self._task = task = asyncio.current_task()
@@ -87,3 +89,22 @@ class Patience:
         return ProviderTimeout(
             f"{self._name} gave no first token within {limits.first_token:g} seconds.", code="first_token_timeout"
         )
+
+
+class Begun(Generic[Said]):
+    """An answer that has said its first, and the patience with the rest. It is a `ports.Relayed` when it says bytes."""
+
+    __slots__ = ("_answer", "_first", "_patience")
+
+    def __init__(self, answer: Answer[Said], patience: Patience, first: Sequence[Said] | None) -> None:
+        self._answer, self._patience = answer, patience
+        self._first = first
+
+    async def next(self) -> Sequence[Said] | None:
+        first, self._first = self._first, None
+        return first if first is not None else await self._patience.next(self._answer)
+
+    async def close(self) -> None:
+        """Stop waiting and abort the request. May be called twice."""
+        self._patience.stop()
+        await self._answer.close()

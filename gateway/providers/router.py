@@ -6,10 +6,11 @@ Everything about time and second attempts is here and in `patience`; lanes only 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Self
+from functools import partial
+from typing import Any, Self, TypeVar
 
 from gateway.errors import (
     ContextTooLong,
@@ -25,7 +26,8 @@ from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.litellm_lane import LiteLLMLane
 from gateway.providers.lookup import lookup
 from gateway.providers.openai_wire import OpenAIWire
-from gateway.providers.patience import Patience
+from gateway.providers.patience import Begun, Patience
+from gateway.providers.relay import is_relayed
 from gateway.providers.schema_tools import SchemaTools
 from gateway.providers.scripted import ScriptedLane
 from gateway.providers.settings import Lane, Limits, ProviderSettings
@@ -33,6 +35,8 @@ from gateway.providers.targets import Answer, LaneClient, StartedProvider, Targe
 from gateway.providers.transformed import Transformed
 from gateway.providers.transport import AiohttpTransport, Transport
 from gateway.providers.vendors import VENDORS
+
+Said = TypeVar("Said")
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +68,9 @@ class ProviderRouter:
         behind_proxy = any(keys.get(name) for name in PROXIES)
         self._transport: Transport = AiohttpTransport(proxies=True) if behind_proxy else PooledTransport()
         self._litellm = LiteLLM()
+        self._wire = OpenAIWire(self._transport)
         self._lanes: dict[Lane, LaneClient] = {
-            "openai": OpenAIWire(self._transport),
+            "openai": self._wire,
             "transformed": Transformed(self._transport, self._litellm),
             "litellm": LiteLLMLane(self._litellm, keys),
             "scripted": ScriptedLane(),
@@ -97,24 +102,36 @@ class ProviderRouter:
         return self._litellm.loaded
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelEvent]:
-        answer, patience, events = await self._begin(call)
+        begun = await self._begin(call)
         try:
-            while events is not None:
+            while (events := await begun.next()) is not None:
                 for event in events:
                     yield event
-                events = await patience.next(answer)
         finally:
-            patience.stop()
-            await answer.close()
+            await begun.close()
 
-    async def _begin(self, call: ModelCall) -> tuple[Answer, Patience, Sequence[ModelEvent] | None]:
+    async def relay(self, model: str, body: dict[str, Any]) -> Begun[bytes] | None:
+        """See `ports.Relay`."""
+        if model.partition("/")[0] in self._started:
+            # Its start may take long, which `stream` leaves to whoever watches the run.
+            return None
+        started = asyncio.get_running_loop().time()
+        target = await self._target(model)
+        if not is_relayed(target):
+            return None
+        live = body.get("stream") is True
+        return await self._attempts(partial(self._wire.relay, body), target, started, live=live, more=False)
+
+    async def _begin(self, call: ModelCall) -> Begun[ModelEvent]:
         """The first answer that says anything, from the first model that can."""
         started = asyncio.get_running_loop().time()
         failure = ProviderRefused("No model was named.")
         for position, model in enumerate(call.models):
             more = position + 1 < len(call.models)
             try:
-                return await self._attempts(call, await self._target(model), started, more=more)
+                target = await self._target(model)
+                begin = partial(self._lane(target).begin, with_defaults(call, target))
+                return await self._attempts(begin, target, started, live=call.live, more=more)
             except ProviderError as error:
                 failure = error
             if not may_fall_back(failure):
@@ -124,17 +141,16 @@ class ProviderRouter:
         raise failure
 
     async def _attempts(
-        self, call: ModelCall, target: Target, started: float, *, more: bool
-    ) -> tuple[Answer, Patience, Sequence[ModelEvent] | None]:
+        self, begin: Callable[[Target], Answer[Said]], target: Target, started: float, *, live: bool, more: bool
+    ) -> Begun[Said]:
         """`more`: another model is waiting to be tried."""
         loop = asyncio.get_running_loop()
-        asking = replace(call, options={**target.defaults, **call.options}) if target.defaults else call
         attempt, waited = 0, False
         while True:
-            answer = self._lane(target).begin(asking, target)
-            patience = Patience(target.id, target.limits, started, live=call.live)
+            answer = begin(target)
+            patience = Patience(target.id, target.limits, started, live=live)
             try:
-                return answer, patience, await patience.first(answer)
+                return Begun(answer, patience, await patience.first(answer))
             except BaseException as error:
                 patience.stop()
                 await answer.close()
@@ -179,6 +195,10 @@ class ProviderRouter:
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 MOST_TARGETS = 1024
 """Models remembered; a client with leave for `*` could name any number."""
+
+
+def with_defaults(call: ModelCall, target: Target) -> ModelCall:
+    return replace(call, options={**target.defaults, **call.options}) if target.defaults else call
 
 
 def lane_of(settings: ProviderSettings) -> Lane | None:

@@ -52,7 +52,7 @@ class SchemaTools:
     def __init__(self, lane: LaneClient) -> None:
         self._lane = lane
 
-    def begin(self, call: ModelCall, target: Target) -> Answer:
+    def begin(self, call: ModelCall, target: Target) -> Answer[ModelEvent]:
         tools = [replace(tool, schema=essential(tool.schema)) for tool in offered(call)]
         just_used = answered_by(call.items)
         form = cast(Mapping[str, Any] | None, call.options.get("response_format"))
@@ -222,7 +222,7 @@ def message(role: Any, *parts: Part) -> Message:
 class SchemaAnswer:
     """Reads the JSON of one step out of the text of another answer, while it arrives. `name`: see `answer_name`."""
 
-    def __init__(self, answer: Answer, name: str) -> None:
+    def __init__(self, answer: Answer[ModelEvent], name: str) -> None:
         self._answer = answer
         self._name = name
         self._begins = re.compile(ANSWER_BEGINS.format(name=name))

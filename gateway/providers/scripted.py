@@ -172,7 +172,7 @@ class ScriptedLane:
     def __init__(self) -> None:
         self._scripts: dict[str, ScriptedProvider] = {}
 
-    def begin(self, call: ModelCall, target: Target) -> Answer:
+    def begin(self, call: ModelCall, target: Target) -> Answer[ModelEvent]:
         script = self._scripts.get(target.model)
         if script is None:
             script = self._scripts[target.model] = ScriptedProvider.from_yaml(target.model)

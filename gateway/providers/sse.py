@@ -4,6 +4,9 @@ Rules: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an
 whose blank line never came is kept for `close` (some vendors end right after the last line).
 """
 
+LONGEST_EVENT = 64 * 1024 * 1024
+"""Bytes that are held for an event to become whole."""
+
 BOM = b"\xef\xbb\xbf"
 
 
@@ -63,3 +66,43 @@ class SseParser:
         if piece:
             self._after_cr = piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+class EventBlocks:
+    """Cuts the bytes of a stream after the last event that is whole, and changes nothing of them."""
+
+    __slots__ = ("_held", "_size", "_tail")
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._size = 0
+        self._tail = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """The events that are whole by now. Raises ValueError when one is longer than `LONGEST_EVENT`."""
+        if not self._held and piece.endswith(b"\n\n"):
+            return piece
+        # A blank line may be split between two pieces.
+        near = self._tail + piece
+        bare, with_cr = near.rfind(b"\n\n"), near.rfind(b"\n\r\n")
+        if bare < 0 and with_cr < 0:
+            return self._hold(piece, near)
+        end = bare + 2 if bare > with_cr else with_cr + 3
+        end -= len(self._tail)
+        block = b"".join((*self._held, piece[:end]))
+        self._held, self._size, self._tail = [], 0, b""
+        if rest := piece[end:]:
+            self._hold(rest, rest)
+        return block
+
+    def close(self) -> bytes:
+        """What came after the last whole event."""
+        return b"".join(self._held)
+
+    def _hold(self, piece: bytes, near: bytes) -> bytes:
+        self._held.append(piece)
+        self._size += len(piece)
+        if self._size > LONGEST_EVENT:
+            raise ValueError("an event is too long")
+        self._tail = near[-2:]
+        return b""

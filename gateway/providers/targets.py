@@ -6,7 +6,7 @@ request is sent.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from gateway.errors import ProviderKeyRejected, ProviderRefused
 from gateway.events import ModelEvent
@@ -40,11 +40,14 @@ class Target:
         return (self.api_key, *self.provider.headers.values())
 
 
-class Answer(Protocol):
-    """One attempt at one model call. The request is sent by the first `next`."""
+Said_co = TypeVar("Said_co", covariant=True)
 
-    async def next(self) -> Sequence[ModelEvent] | None:
-        """The events of what arrived, maybe none; None after the last. Raises ProviderError."""
+
+class Answer(Protocol[Said_co]):
+    """One attempt at one model call, said in events or in bytes. The request is sent by the first `next`."""
+
+    async def next(self) -> Sequence[Said_co] | None:
+        """What arrived says, maybe nothing; None after the last. Raises ProviderError."""
         ...
 
     async def close(self) -> None:
@@ -76,7 +79,7 @@ class StartedProvider(Protocol):
 class LaneClient(Protocol):
     """One way to reach models."""
 
-    def begin(self, call: ModelCall, target: Target) -> Answer:
+    def begin(self, call: ModelCall, target: Target) -> Answer[ModelEvent]:
         """Raises ProviderRefused for what this vendor cannot be asked."""
         ...
 

@@ -37,7 +37,7 @@ class Transformed:
         self._litellm = litellm
         self._prepared: set[str] = set()
 
-    def begin(self, call: ModelCall, target: Target) -> Answer:
+    def begin(self, call: ModelCall, target: Target) -> Answer[ModelEvent]:
         tools = [tool_body(tool) for tool in call.tools]
         body = chat_body(call, target.model, target.provider.name, target.vendor, tools)
         return TransformedAnswer(self._transport, self._litellm, self._prepared, body, call, target)

@@ -13,6 +13,8 @@ from gateway.ports import ModelCall, ToolSpec
 from gateway.providers.litellm_import import WARNINGS
 from gateway.providers.router import ProviderRouter
 from gateway.providers.settings import Limits, ProviderSettings
+from tests.providers.relays import PATIENT
+from tests.providers.replay import Upstream
 
 HERE = Path(__file__).parent
 
@@ -96,5 +98,19 @@ def asking() -> Ask:
         first = ProviderSettings(**{"name": "x", "base_url": url, "api_key": "sk-secret-1", **settings})
         async with ProviderRouter([first, *more], limits or Limits(retries=0), keys or {}) as router:
             yield Asking(router)
+
+    return start
+
+
+@pytest.fixture
+def relaying(start_gateway):
+    """`async with relaying(*answers) as (http, upstream)`: a gateway whose raw models of `x` are at that upstream."""
+
+    @contextlib.asynccontextmanager
+    async def start(*answers, limits=PATIENT, **settings):
+        async with Upstream(*answers) as upstream:
+            provider = ProviderSettings(**{"name": "x", "base_url": upstream.url, "api_key": "sk-secret-1", **settings})
+            async with start_gateway(providers={"x": provider}, models=("x/*",), limits=limits) as gateway:
+                yield gateway.http, upstream
 
     return start

@@ -1,0 +1,163 @@
+"""A raw model's answer handed to the client as the vendor gave it: no Turn, no run, no tokens read.
+
+Here is what the client sees of it: status, errors, keep-alive, and what a hung-up client means. What is changed in the
+request, and when an answer counts as whole, is the provider's (`ports.Relay`).
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, cast
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.agents.catalog import Catalog
+from gateway.apis._body import refuse_too_many_values
+from gateway.apis._wire import LARGE_BODY, PING, JsonResponse, error_body, frame, told_when_gone
+from gateway.errors import GatewayError, NotFound
+from gateway.ports import Relay, Relayed
+
+EVENT_STREAM = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class RawModels:
+    """Answers what is meant for a raw model, and can be answered without being read."""
+
+    def __init__(self, relay: Relay, catalog: Catalog) -> None:
+        self._relay = relay
+        self._catalog = catalog
+
+    async def answer(self, request: Request, body: bytes | bytearray) -> Response | None:
+        """None for a request that the engine has to answer, or to refuse. Raises ProviderError."""
+        large = len(body) > LARGE_BODY
+        asked = await asyncio.to_thread(request_for_a_model, body) if large else request_for_a_model(body)
+        if asked is None or not self._is_raw(asked["model"]):
+            return None
+        async with aborted_when_gone(request.scope, request.receive):
+            relayed = await self._relay.relay(asked["model"], asked)
+            if relayed is None:
+                return None
+            if asked.get("stream") is True:
+                return RelayedStream(relayed)
+            try:
+                pieces: list[bytes] = []
+                while (said := await relayed.next()) is not None:
+                    pieces += said
+            finally:
+                await relayed.close()
+        return JsonResponse(b"".join(pieces), 200)
+
+    def _is_raw(self, model: str) -> bool:
+        try:
+            return not self._catalog.find(model).digest
+        except NotFound:
+            return False
+
+
+def request_for_a_model(body: bytes | bytearray) -> dict[str, Any] | None:
+    """The body, if it has what every chat completion has. What else is in it is between the client and the vendor.
+
+    Raises InvalidRequest when it holds more than can be read in a bounded time.
+    """
+    if len(body) > LARGE_BODY:
+        refuse_too_many_values(body)
+    try:
+        asked: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(asked, dict):
+        return None
+    asked = cast(dict[str, Any], asked)
+    messages = asked.get("messages")
+    return asked if isinstance(asked.get("model"), str) and isinstance(messages, list) and messages else None
+
+
+class RelayedStream(Response):
+    """Server-sent events as they come. A failure in the middle is an error frame, and no [DONE]."""
+
+    def __init__(self, relayed: Relayed) -> None:  # pyright: ignore[reportMissingSuperCall]
+        self._relayed = relayed
+        self._wrote = 0.0
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = EVENT_STREAM
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with aborted_when_gone(scope, receive):
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                async with self._kept_alive(send):
+                    await self._send(send)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await self._relayed.close()
+
+    async def _send(self, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while (said := await self._relayed.next()) is not None:
+                if said:
+                    self._wrote = loop.time()
+                    await send({"type": "http.response.body", "body": b"".join(said), "more_body": True})
+        except GatewayError as error:
+            # No [DONE]: the SDKs raise on the error, and nothing may look like a proper end.
+            body = frame({"error": error_body(error)})
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+
+    @asynccontextmanager
+    async def _kept_alive(self, send: Send) -> AsyncGenerator[None]:
+        """Send a comment after every silence of `PING` seconds. Only whole events are relayed, so it fits between."""
+        loop = asyncio.get_running_loop()
+        pings: set[asyncio.Task[None]] = set()
+
+        def ping() -> None:
+            nonlocal timer
+            if loop.time() - self._wrote >= PING:
+                # Kept in a set: the loop holds tasks only weakly.
+                message = {"type": "http.response.body", "body": b": ping\n\n", "more_body": True}
+                pings.add(asyncio.ensure_future(send(message)))
+            timer = loop.call_later(PING, ping)
+
+        timer = loop.call_later(PING, ping)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+class aborted_when_gone:
+    """`async with aborted_when_gone(scope, receive)`: if the client hangs up, cancel what is done in this block, and
+    raise ClientDisconnect. The body must have been read."""
+
+    __slots__ = ("_gone", "_task", "_told")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._told = told_when_gone(scope, receive, self._hang_up)
+        self._task: asyncio.Task[object] | None = None
+        self._gone = False
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        await self._told.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._told.__aexit__(kind, error, trace)
+        assert self._task is not None
+        # Ours only if nobody else asked for it too.
+        if isinstance(error, asyncio.CancelledError) and self._gone and self._task.uncancel() == 0:
+            raise ClientDisconnect from None
+
+    def _hang_up(self) -> None:
+        self._gone = True
+        assert self._task is not None
+        self._task.cancel()

@@ -1,0 +1,221 @@
+"""The relay: a chat completion handed on between client and vendor, who speak the same wire.
+
+On the way there only what must have another name gets it. On the way back nothing is changed and no token is read.
+What is looked for is how the answer ends, because an end without a finish reason must not look like one: errors and
+finish reasons are found as bytes, which cannot stand inside a JSON string (their quotes would be escaped there).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import orjson
+
+from gateway.errors import ProviderError, ProviderOverloaded, ProviderRefused
+from gateway.providers.answers import LARGEST_BODY, HttpReader, whole
+from gateway.providers.chat_ending import FINISHES
+from gateway.providers.sse import EventBlocks, SseParser
+from gateway.providers.targets import Target
+from gateway.providers.transport import Endpoint, Reply
+from gateway.providers.vendor_errors import from_body, parsed, without_secrets
+
+Json = dict[str, Any]
+
+DONE = b"data: [DONE]\n\n"
+DONE_LINE = re.compile(rb"(?<![^\r\n])data: ?\[DONE\]")
+FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"]+)"')
+BLANK_LINE = re.compile(rb"(?<=\n\n)|(?<=\n\r\n)")
+OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
+
+
+def relayed_body(given: Mapping[str, Any], target: Target) -> bytes:
+    """The client's body with the names that this vendor has for things, and with what the host adds to every body.
+
+    Raises ProviderRefused.
+    """
+    vendor = target.vendor
+    body: Json = {**given, "model": target.model}
+    for name in OUTPUT_LIMITS:
+        if name != vendor.max_tokens and (limit := body.pop(name, None)) is not None:
+            body.setdefault(vendor.max_tokens, limit)
+    if vendor.seed != "seed" and "seed" in body:
+        body.setdefault(vendor.seed, body.pop("seed"))
+    if not vendor.developer:
+        body["messages"] = [as_system(message) for message in body["messages"]]
+    if not vendor.usage_option:
+        body.pop("stream_options", None)
+    try:
+        return orjson.dumps(body | dict(target.provider.extra))
+    except TypeError as error:
+        # What was read can be written, unless it is nested deeper than the writer goes.
+        raise ProviderRefused(f"The request cannot be passed on: {error}.", code="invalid_value") from error
+
+
+def as_system(message: object) -> object:
+    if isinstance(message, dict):
+        known = cast(Json, message)
+        return {**known, "role": "system"} if known.get("role") == "developer" else known
+    return message
+
+
+def is_relayed(target: Target) -> bool:
+    """Whether the model behind this target speaks the client's own wire."""
+    return target.lane == "openai" and target.provider.native_tools
+
+
+class RelayAnswer(HttpReader[bytes]):
+    """One answer. What a stream says before its first data, comments, is dropped: it is nobody's first token."""
+
+    def __init__(self, endpoint: Endpoint, body: bytes, given: Mapping[str, Any], target: Target) -> None:
+        super().__init__(target)
+        self._endpoint = endpoint
+        self._body = body
+        self._streamed = given.get("stream") is True
+        choices = given.get("n")
+        self._choices = choices if isinstance(choices, int) else 1
+        self._blocks = EventBlocks()
+        self._sniffed = self._begun = False
+        self._finishes: list[bytes] = []
+
+    async def _post(self) -> Reply:
+        body, self._body = self._body, b""
+        return await self._endpoint.post(body)
+
+    async def _advance(self, out: list[bytes]) -> bool:
+        reply = self._reply or await self._open()
+        if not self._streamed:
+            body = await whole(reply, LARGEST_BODY)
+            self._checked(body)
+            out.append(body)
+            return True
+        piece = await reply.piece()
+        if not self._sniffed and (start := piece.lstrip()):
+            self._sniffed = True
+            if start.startswith(b"{"):
+                # A server that does not stream. Its answer is a stream of one chunk.
+                out.append(one_chunk(self._checked(piece + await whole(reply, LARGEST_BODY))))
+                return True
+        return self._pass(piece, out) if piece else self._close(out)
+
+    # A stream
+
+    def _pass(self, piece: bytes, out: list[bytes]) -> bool:
+        try:
+            block = self._blocks.feed(piece)
+        except ValueError as error:
+            raise self._garbled() from error
+        return self._block(block, out) if block else False
+
+    def _block(self, block: bytes, out: list[bytes]) -> bool:
+        """Hand on some whole events. True when [DONE] is among them."""
+        if not self._begun:
+            if b"data:" not in block:
+                return False
+            self._begun = True
+        if b'"error"' in block:
+            self._look(block, out)
+        self._finishes += FINISH.findall(block)
+        if b"[DONE]" in block and (done := DONE_LINE.search(block)):
+            if before := block[: done.start()]:
+                out.append(before)
+            # A vendor may not make as many choices as it was asked for.
+            self._end(1)
+            out.append(block[done.start() :])
+            return True
+        out.append(block)
+        return False
+
+    def _look(self, block: bytes, out: list[bytes]) -> None:
+        """Raise the error that one of these events may be, after handing on the events before it."""
+        before: list[bytes] = []
+        for event in BLANK_LINE.split(block):
+            chunks = [parsed(data) for data in datas(event)]
+            for chunk in chunks:
+                if isinstance(chunk, dict) and is_error(cast(Json, chunk)):
+                    out += before
+                    raise from_body(self._target.provider.name, chunk, secrets=self._target.secrets)
+            before.append(event)
+
+    def _close(self, out: list[bytes]) -> bool:
+        """The vendor ended its body. Some do not say [DONE], some leave out the last blank line."""
+        rest = self._blocks.close()
+        said = datas(rest)
+        if any(data != b"[DONE]" and parsed(data) is None for data in said):
+            raise self._garbled()
+        if said and self._block(rest.rstrip() + b"\n\n", out):
+            return True
+        self._end(self._choices)
+        out.append(DONE)
+        return True
+
+    def _end(self, choices: int) -> None:
+        """Raises ProviderError unless this many choices have come to a proper end."""
+        if len(self._finishes) < choices:
+            raise truncated(self._target.provider.name)
+        for reason in self._finishes:
+            self._judge(reason.decode("utf-8", "replace"))
+
+    def _judge(self, reason: str) -> None:
+        if reason.lower() not in FINISHES:
+            raise broken_off(self._target.provider.name, without_secrets(reason, self._target.secrets))
+
+    # One JSON
+
+    def _checked(self, body: bytes) -> Json:
+        """The completion, if it is a whole one."""
+        name = self._target.provider.name
+        answer: Any = parsed(body)
+        if not isinstance(answer, dict):
+            raise self._unasked() if body.lstrip().startswith((b"data:", b":", b"event:")) else self._garbled()
+        answer = cast(Json, answer)
+        if is_error(answer):
+            raise from_body(name, answer, secrets=self._target.secrets)
+        choices: Sequence[Any] = answer.get("choices") or ()
+        reasons = [cast(Json, choice).get("finish_reason") if isinstance(choice, dict) else None for choice in choices]
+        if not reasons or not all(reasons):
+            raise truncated(name)
+        for reason in reasons:
+            self._judge(str(reason))
+        return answer
+
+    def _unasked(self) -> ProviderError:
+        name = self._target.provider.name
+        error = ProviderError(f"{name} sent a stream although none was asked for.", code="stream_not_asked_for")
+        error.retryable = False
+        return error
+
+
+def datas(events: bytes) -> list[bytes]:
+    """The data of some events, the last of which may want its blank line."""
+    sse = SseParser()
+    return [*sse.feed(events), *sse.close()]
+
+
+def one_chunk(completion: Json) -> bytes:
+    """A whole completion as a stream: one chunk with all there is to say, and the end."""
+    choices: list[Json] = []
+    for choice in completion["choices"]:
+        delta: Json = dict(choice.get("message") or {})
+        if calls := delta.get("tool_calls"):
+            delta["tool_calls"] = [{"index": number, **call} for number, call in enumerate(calls)]
+        choices.append({**{name: choice[name] for name in choice if name != "message"}, "delta": delta})
+    chunk = {**completion, "object": "chat.completion.chunk", "choices": choices}
+    return b"data: %b\n\n%b" % (orjson.dumps(chunk), DONE)
+
+
+def is_error(chunk: Json) -> bool:
+    """Whether a chunk, or a whole answer, is an error though it came with status 200."""
+    return bool(chunk.get("error")) or chunk.get("type") == "error" or chunk.get("object") == "error"
+
+
+def truncated(provider: str) -> ProviderError:
+    """An answer that nobody said was whole."""
+    return ProviderError(
+        f"{provider} ended its answer without a finish reason: it is not whole.", code="stream_truncated"
+    )
+
+
+def broken_off(provider: str, reason: str) -> ProviderError:
+    """An answer whose finish reason is none of `FINISHES`."""
+    kind = ProviderOverloaded if reason == "insufficient_system_resource" else ProviderError
+    return kind(f"{provider} broke off its answer: {reason}.", code="stream_broken_off")

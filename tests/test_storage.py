@@ -1,4 +1,4 @@
-"""A database that stops taking writes in the middle of a run, and takes them again. The gateway is a process of its own.
+"""A database that stops taking writes in the middle of a run, and takes them again. The gateway is its own process.
 
 Its file size limit stands for the disk: with the limit at one byte, every write to the database fails.
 """
@@ -128,7 +128,8 @@ async def test_a_response_deleted_while_its_ending_is_written_ends_for_its_reade
 async def test_what_a_tool_returned_survives_a_kill_while_the_model_thinks(home):
     first, second = asyncio.Event(), asyncio.Event()
     count = {"call": ("clock__count", "{}"), "hold": first}
-    async with upstream(count, {"text": "never", "hold": second}, {"text": "counted once"}, {"text": "next"}) as provider:
+    never = {"text": "never", "hold": second}
+    async with upstream(count, never, {"text": "counted once"}, {"text": "next"}) as provider:
         async with gateway_process(home, provider) as (client, process):
             stream = await client.responses.create(model="counter", input="go", stream=True)
             id = (await anext(aiter(stream))).response.id

@@ -49,7 +49,7 @@ class Reader(Generic[Said]):
         raise NotImplementedError
 
     def _garbled(self) -> ProviderError:
-        return ProviderError(f"{self._target.provider.name} sent something that is not JSON.", code="stream_garbled")
+        return ProviderError(f"{self._target.provider.name} sent something that cannot be read.", code="stream_garbled")
 
 
 class HttpReader(Reader[Said]):

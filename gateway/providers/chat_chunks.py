@@ -24,13 +24,18 @@ from gateway.events import (
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, new_id
 from gateway.providers.chat_ending import FINISHES, read_usage
-from gateway.providers.vendor_errors import from_body
+from gateway.providers.chat_shapes import WrongShape, delta_size, joined_blocks
+from gateway.providers.vendor_errors import from_body, without_secrets
 
 LONGEST_CALL_ID = 64
 """Characters; OpenAI's own limit for `call_id`."""
 
 SERVER_SIDE = "srvtoolu_"
 """Anthropic's prefix for calls that it runs itself."""
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+PIECE = 64
+"""Roughly the bytes that one answer may take, and that each piece of it takes beside its characters."""
 
 Json = dict[str, Any]
 
@@ -67,6 +72,7 @@ class ChunkDecoder:
         "_details",
         "_field",
         "_items",
+        "_kept",
         "_message_id",
         "_model",
         "_open",
@@ -110,31 +116,51 @@ class ChunkDecoder:
         self._taken: set[str] | None = None
         self._usage: Json | None = None
         self._output = False
+        self._kept = 0
         self._open: list[str] = []
         self._waiting: dict[str, Item] = {}
 
     def feed(self, chunk: Json, out: list[ModelEvent]) -> None:
-        """Raises ProviderError when the chunk is an error."""
+        """Raises ProviderError when the chunk is an error, or not what a chunk is made of."""
         choices = chunk.get("choices")
         if choices:
-            choice = choices[0]
-            delta = choice.get("delta") or choice.get("message")
-            if delta:
-                text = delta.get("content")
-                # The common chunk first: nothing but a piece of text, after other pieces of text.
-                if text.__class__ is str and text and self._text and len(delta) == 1:
-                    self._text.append(text)
-                    out.append(TextDelta(self._message_id, text))
-                else:
-                    self._delta(delta, out)
-            if choice.get("finish_reason"):
-                self.finish = str(choice["finish_reason"])
-                if "error" in chunk:
-                    self._aside(chunk)
-        if usage := chunk.get("usage"):
-            self._usage = usage
-        elif not choices:
+            choice: Any = choices[0] if choices.__class__ is list else None
+            if choice.__class__ is not dict:
+                raise self._garbled()
+            self._choice(choice, out)
+            if self.finish is not None and "error" in chunk:
+                self._aside(chunk)
+        else:
             self._aside(chunk)
+        if isinstance(usage := chunk.get("usage"), dict) and usage:
+            self._usage = usage
+
+    def _choice(self, choice: Json, out: list[ModelEvent]) -> None:
+        finish = choice.get("finish_reason")
+        if finish and not isinstance(finish, str):
+            raise self._garbled()
+        delta = choice.get("delta") or choice.get("message")
+        if delta:
+            text = delta.get("content") if delta.__class__ is dict else None
+            # The common chunk first: nothing but a piece of text, after other pieces of text.
+            if text.__class__ is str and text and self._text and len(delta) == 1:
+                self._kept += len(text) + PIECE
+                self._text.append(text)
+                out.append(TextDelta(self._message_id, text))
+            else:
+                self._delta(delta, out)
+            if self._kept > LARGEST_ANSWER:
+                raise self._too_large()
+        if finish:
+            self.finish = str(finish)
+
+    def _garbled(self) -> ProviderError:
+        return ProviderError(f"{self._provider} sent something that is no chat completion.", code="stream_garbled")
+
+    def _too_large(self) -> ProviderError:
+        error = ProviderError(f"{self._provider} sent more than an answer may hold.", code="answer_too_large")
+        error.retryable = False
+        return error
 
     def _aside(self, chunk: Json) -> None:
         """A chunk with neither choices nor usage: an error, a note, or nothing."""
@@ -142,6 +168,11 @@ class ChunkDecoder:
             raise from_body(self._provider, chunk, secrets=self._secrets)
 
     def _delta(self, delta: Json, out: list[ModelEvent]) -> None:
+        # Before anything of it is told: what was told cannot be asked for again.
+        try:
+            self._kept += delta_size(delta) + PIECE
+        except WrongShape as error:
+            raise self._garbled() from error
         self._think(delta, out)
         content = delta.get("content")
         if content:
@@ -162,7 +193,7 @@ class ChunkDecoder:
         for part in parts:
             if part.get("type") == "thinking":
                 inner = part.get("thinking") or ""
-                words = inner if isinstance(inner, str) else "".join(piece.get("text", "") for piece in inner)
+                words = inner if isinstance(inner, str) else "".join(piece.get("text") or "" for piece in inner)
                 if words:
                     self._ponder(words, out)
             elif text := part.get("text"):
@@ -334,7 +365,8 @@ class ChunkDecoder:
         finish = FINISHES.get(self.finish.lower())
         if finish is None:
             kind = ProviderOverloaded if self.finish == "insufficient_system_resource" else ProviderError
-            raise kind(f"{self._provider} broke off its answer: {self.finish}.", code="stream_broken_off")
+            reason = without_secrets(self.finish, self._secrets)
+            raise kind(f"{self._provider} broke off its answer: {reason}.", code="stream_broken_off")
         usage = read_usage(self._usage) if self._usage else None
         whole = finish in ("stop", "tool_calls")
         self._close_reasoning(out)
@@ -348,28 +380,3 @@ class ChunkDecoder:
         if whole:
             finish = "tool_calls" if self._calls else "stop"
         out.append(StepDone(model=self._model, finish=finish, usage=usage))
-
-
-def joined_blocks(blocks: list[Json]) -> list[Json]:
-    """Thinking blocks streamed in pieces, as the vendor wants them back: whole, the signature with its text.
-
-    A piece continues the block before it if it has the same type and index, and that one has no signature yet.
-    """
-    whole: list[Json] = []
-    for block in blocks:
-        last = whole[-1] if whole else None
-        if (
-            last is None
-            or last.get("type") != block.get("type")
-            or last.get("index") != block.get("index")
-            or last.get("signature")
-            or "data" in block
-        ):
-            whole.append(dict(block))
-            continue
-        for key, value in block.items():
-            if key in ("thinking", "text", "summary") and isinstance(value, str):
-                last[key] = (last.get(key) or "") + value
-            elif value:
-                last[key] = value
-    return whole

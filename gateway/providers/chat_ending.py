@@ -1,8 +1,9 @@
 """How a chat completion ends: why, and what it cost, in every vendor's words."""
 
-from typing import Any
+from typing import Any, cast
 
 from gateway.events import Finish, Usage
+from gateway.providers.chat_shapes import counted
 
 FINISHES: dict[str, Finish] = {
     "stop": "stop",
@@ -35,18 +36,26 @@ FINISHES: dict[str, Finish] = {
 
 def read_usage(usage: dict[str, Any]) -> Usage:
     """Token counts under the names that OpenAI, DeepSeek, OpenRouter and LiteLLM give them."""
-    prompt: dict[str, Any] = usage.get("prompt_tokens_details") or {}
-    completion: dict[str, Any] = usage.get("completion_tokens_details") or {}
-    input_tokens, output_tokens = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    reasoning = completion.get("reasoning_tokens") or 0
+    prompt, completion = details(usage, "prompt_tokens_details"), details(usage, "completion_tokens_details")
+    input_tokens, output_tokens = counted(usage.get("prompt_tokens")), counted(usage.get("completion_tokens"))
+    reasoning = counted(completion.get("reasoning_tokens"))
     # xAI leaves reasoning out of `completion_tokens`, which its total shows.
     if reasoning and usage.get("total_tokens") == input_tokens + output_tokens + reasoning:
         output_tokens += reasoning
-    written = prompt.get("cache_write_tokens") or prompt.get("cache_creation_tokens")
+    written = counted(
+        prompt.get("cache_write_tokens"),
+        prompt.get("cache_creation_tokens"),
+        usage.get("cache_creation_input_tokens"),
+    )
     return Usage(
         input_tokens=input_tokens,
-        cached_tokens=prompt.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0,
-        cache_write_tokens=written or usage.get("cache_creation_input_tokens") or 0,
+        cached_tokens=counted(prompt.get("cached_tokens"), usage.get("prompt_cache_hit_tokens")),
+        cache_write_tokens=written,
         output_tokens=output_tokens,
         reasoning_tokens=reasoning,
     )
+
+
+def details(usage: dict[str, Any], name: str) -> dict[str, Any]:
+    found = usage.get(name)
+    return cast(dict[str, Any], found) if isinstance(found, dict) else {}

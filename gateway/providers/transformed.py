@@ -168,7 +168,7 @@ class TransformedAnswer(EventReader):
             return True
         self._decoder.feed(self._guarded(self._request.chunk, event), out)
         if kind == "message_delta":
-            self._finish(event.get("delta") or {}, out)
+            self._finish(event.get("delta"), out)
         return False
 
     def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:
@@ -187,16 +187,21 @@ class TransformedAnswer(EventReader):
             raise self._garbled()
         return cast(Json, value)
 
-    def _finish(self, said: Json, out: list[ModelEvent]) -> None:
+    def _finish(self, said: Any, out: list[ModelEvent]) -> None:
         """Anthropic's own reason; None where it gave none, whatever LiteLLM made of that."""
-        reason = said.get("stop_reason")
-        self._decoder.finish = reason
-        details: Json = said.get("stop_details") or {}
-        if reason == "refusal" and (words := details.get("explanation")):
-            self._decoder.feed({"choices": [{"delta": {"refusal": words}}]}, out)
+        match said:
+            case {"stop_reason": "refusal", "stop_details": {"explanation": words}}:
+                self._decoder.finish = "refusal"
+                self._decoder.feed({"choices": [{"delta": {"refusal": words}}]}, out)
+            case {"stop_reason": str(reason)}:
+                self._decoder.finish = reason
+            case _:
+                self._decoder.finish = None
 
     def _guarded(self, read: Any, *args: Any) -> Json:
         try:
             return read(*args)
+        except (AttributeError, KeyError, IndexError, TypeError) as error:
+            raise self._garbled() from error
         except Exception as error:
             raise from_exception(self._target.provider.name, error, self._target.secrets) from error

@@ -92,6 +92,7 @@ BY_STATUS: dict[int, type[ProviderError]] = {
 KEPT_CODES = frozenset({"content_filter", "content_policy_violation", "model_not_found"})
 """Vendor codes worth more to a client than ours."""
 
+STATUS = re.compile(r"[45][0-9]{2}")
 KEY_IN_URL = re.compile(r"([?&](?:key|api_key|token|access_token)=)[^&\s\"']+", re.IGNORECASE)
 
 
@@ -115,7 +116,7 @@ def from_body(
     text, found = read(body)
     found = (*codes, *found)
     if status is None:
-        status = next((int(code) for code in found if code.isdigit() and 400 <= int(code) <= 599), None)
+        status = next((int(code) for code in found if STATUS.fullmatch(code)), None)
     answered = f"{provider} answered {status}" if status else f"{provider} failed during its answer"
     message = without_secrets(f"{answered}: {text}" if text else f"{answered}.", secrets)
     error = choose(status, found)(message)
@@ -184,5 +185,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             continue
         return seconds if 0 <= seconds < 86400 else None
-    date = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else None
+    try:
+        date = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else None
+    except (ValueError, OverflowError):
+        # A date that no calendar has.
+        return None

@@ -4,9 +4,12 @@ Configured providers come first, then the table of vendors, then LiteLLM's own l
 request is sent.
 """
 
+import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from gateway.errors import ProviderKeyRejected, ProviderRefused
 from gateway.events import ModelEvent
@@ -19,8 +22,8 @@ from gateway.providers.vendors import INTERACTIVE, VENDORS, Vendor
 class Target:
     """Where one model is reached. `id` is what StepDone names, `model` the vendor's name for it.
 
-    `litellm_provider` is the vendor's name in LiteLLM. An empty `api_key` means that none is sent. `defaults` are the
-    `ModelCall.options` of a call that does not say otherwise.
+    `litellm_provider` is the vendor's name in LiteLLM. An empty `api_key` means that none is sent. `secrets` are
+    what no message may show. `defaults` are the `ModelCall.options` of a call that does not say otherwise.
     """
 
     id: str
@@ -31,13 +34,9 @@ class Target:
     lane: Lane
     base_url: str
     api_key: str
+    secrets: tuple[str, ...]
     limits: Limits
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What no message may show."""
-        return (self.api_key, *self.provider.headers.values())
 
 
 Said_co = TypeVar("Said_co", covariant=True)
@@ -138,8 +137,28 @@ def target_of(
         lane=lane,
         base_url=base_url,
         api_key=api_key,
+        secrets=secrets_of(api_key, settings.headers, base_url),
         limits=settings.limits or limits,
     )
+
+
+def secrets_of(api_key: str, headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:
+    """The longest first, so that none is left over from one that it is a part of."""
+    found = {api_key, *headers.values()}
+    for value in headers.values():
+        # `Bearer KEY`, `id=KEY, …`: a vendor quotes what it understood of it.
+        found.update(part for part in (*value.split(), *PARTS.split(value)) if len(part) >= 8)
+    try:
+        address = urlsplit(base_url)
+    except ValueError:
+        address = urlsplit("")
+    user, password = address.username or "", address.password or ""
+    for name, word in ((user, password), (unquote(user), unquote(password))):
+        found |= {word or name, base64.b64encode(f"{name}:{word}".encode()).decode()} if name or word else set()
+    return tuple(sorted(found - {""}, key=len, reverse=True))
+
+
+PARTS = re.compile(r"""[\s,;="']+""")
 
 
 def first(names: tuple[str, ...], keys: Mapping[str, str]) -> str:

@@ -87,7 +87,8 @@ class AiohttpEndpoint:
     async def post(self, body: bytes) -> Reply:
         try:
             response = await self._session.post(self._url, data=body, headers=self._headers, allow_redirects=False)
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: an address and headers that do not go together, such as two credentials.
             raise broken(error) from error
         return AiohttpReply(response)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -139,6 +140,41 @@ async def test_an_error_in_the_stream_does_not_show_the_key(asking, leg):
     event = b'data: {"type": "error", "error": {"message": "bad key sk-secret-1"}}\n\n'
     error, _ = await failure(asking, leg, Answer(leg.whole[: leg.begun] + event))
     assert "bad key [key]" in str(error)
+
+
+@every_lane
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("error", [{"message": "bad key sk-secret-1", "code": 401}, "bad key sk-secret-1"])
+async def test_an_error_that_comes_with_200_does_not_show_the_key(asking, leg, kind, live, error):
+    body = json.dumps({"type": "error", "error": error}).encode()
+    answer = Answer(body if "json" in kind else b"data: " + body + b"\n\n", content_type=kind)
+    async with Upstream(answer) as upstream, asking(upstream.url, **leg.settings) as router:
+        with pytest.raises(ProviderError) as caught:
+            await router(replace(ask(), live=live))
+    assert "sk-secret-1" not in str(caught.value)
+
+
+SECRETS = ("header-secret", "other-secret", "opens sesame", "opens%20sesame", "YWRhOm9wZW5zIHNlc2FtZQ==")
+
+
+@pytest.mark.parametrize("leg", LEGS[:2], ids=["openai", "anthropic"])
+async def test_neither_a_part_of_a_header_nor_the_password_of_an_address_is_shown(asking, leg):
+    headers = {"X-Bearer": "Bearer header-secret", "X-Pair": "id=other-secret, a"}
+    error = {"message": " | ".join(SECRETS), "type": "authentication_error"}
+    answer = Answer(json.dumps({"error": error}).encode(), 401, "application/json")
+    async with Upstream(answer) as upstream:
+        url = upstream.url.replace("://", "://ada:opens%20sesame@")
+        async with asking(url, headers=headers, **leg.settings) as router:
+            with pytest.raises(ProviderKeyRejected) as caught:
+                await router()
+    assert str(caught.value).endswith(": " + " | ".join("[key]" for _ in SECRETS))
+
+
+async def test_a_finish_reason_does_not_show_the_key(asking):
+    body = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"bad key sk-secret-1"}]}\n\n'
+    error, _ = await failure(asking, LEGS[0], Answer(body))
+    assert (error.code, "sk-secret-1" in str(error)) == ("stream_broken_off", False)
 
 
 async def test_anthropics_error_event_is_that_error(asking):

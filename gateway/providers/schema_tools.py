@@ -122,7 +122,7 @@ def shape(properties: Json) -> Json:
 def hoisted(schema: Json, owner: str, definitions: Json) -> Json:
     """The schema without its definitions, which are added to `definitions` under names of their own."""
     for key in ("$defs", "definitions"):
-        for name, definition in schema.get(key, {}).items():
+        for name, definition in table(schema.get(key)).items():
             definitions[f"{owner}.{name}"] = redirected(definition, owner)
     return redirected({key: value for key, value in schema.items() if key not in ("$defs", "definitions")}, owner)
 
@@ -162,17 +162,21 @@ def essential(schema: Json) -> Json:
     Qwen2.5-Coder-1.5B, which made up ids for optional ones in every call.
     """
     required = schema.get("required")
-    properties = schema.get("properties")
-    if not required or not isinstance(properties, dict):
+    given = table(schema.get("properties"))
+    if not required or not isinstance(required, list) or not given:
         return schema
-    given = cast(Json, properties)
     return {**schema, "properties": {name: given[name] for name in given if name in required}}
+
+
+def table(value: Any) -> Json:
+    """What a schema says under a name that takes an object. Clients write schemas too: it may say anything."""
+    return cast(Json, value) if isinstance(value, dict) else {}
 
 
 def sketch(schema: Json) -> str:
     """The arguments as a model best reads them: a JSON object with a word on each value. The schema binds it anyway."""
-    properties = cast(Json, schema.get("properties") or {})
-    return json.dumps({name: hint(cast(Json, shape)) for name, shape in properties.items()}, ensure_ascii=False)
+    properties = table(schema.get("properties"))
+    return json.dumps({name: hint(shape) for name, shape in properties.items()}, ensure_ascii=False)
 
 
 def hint(shape: Any) -> str:
@@ -196,12 +200,7 @@ def plain_items(items: Sequence[Item], name: str) -> list[Item]:
     for item in items:
         match item:
             case ToolCall():
-                try:
-                    arguments = cleaned(json.loads(item.arguments or "{}"))
-                except ValueError:
-                    arguments = item.arguments
-                said = json.dumps({"tool": item.name, "arguments": arguments}, ensure_ascii=False)
-                plain.append(message("assistant", Text(text=said)))
+                plain.append(message("assistant", Text(text=step_of(item))))
             case ToolResult():
                 what = "Error of" if item.is_error else "Result of"
                 plain.append(
@@ -213,6 +212,16 @@ def plain_items(items: Sequence[Item], name: str) -> list[Item]:
             case _:
                 plain.append(item)
     return plain
+
+
+def step_of(call: ToolCall) -> str:
+    """The JSON that the model gave for a call."""
+    try:
+        step = {"tool": call.name, "arguments": cleaned(json.loads(call.arguments or "{}"))}
+        return json.dumps(step, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        # No JSON, or nested too deep to be taken apart.
+        return json.dumps({"tool": call.name, "arguments": call.arguments}, ensure_ascii=False)
 
 
 def message(role: Any, *parts: Part) -> Message:
@@ -243,7 +252,10 @@ class SchemaAnswer:
                 case ItemStarted(item=Message()) | ItemDone(item=Message()):
                     pass
                 case StepDone():
-                    self._end(event, out)
+                    try:
+                        self._end(event, out)
+                    except RecursionError as error:
+                        raise schema_ignored() from error
                 case _:
                     out.append(event)
         return out
@@ -316,10 +328,7 @@ class SchemaAnswer:
                 pass
         if not self._said and not text.lstrip().startswith(("{", "[")):
             return {"tool": self._name, "arguments": {"text": self._text}}
-        raise ProviderError(
-            "The model did not keep to the JSON schema of its tools; its server may not enforce one.",
-            code="schema_ignored",
-        )
+        raise schema_ignored()
 
     def _call(self, said: Json, out: list[ModelEvent]) -> None:
         arguments = json.dumps(said.get("arguments", {}), ensure_ascii=False)
@@ -328,3 +337,9 @@ class SchemaAnswer:
             arguments = json.dumps(said["arguments"])
         call = ToolCall(id=new_id("fc"), call_id=new_id("call"), name=clean(said["tool"]), arguments=arguments)
         out += [ItemStarted(replace(call, arguments="")), ArgumentsDelta(call.id, arguments), ItemDone(call)]
+
+
+def schema_ignored() -> ProviderError:
+    return ProviderError(
+        "The model did not keep to the JSON schema of its tools; its server may not enforce one.", code="schema_ignored"
+    )

@@ -1,8 +1,10 @@
 """Tools for models that have none: what such a model is told, and how its JSON is read."""
 
+import contextlib
 import itertools
 import json
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from gateway.errors import ProviderError
 from gateway.events import ArgumentsDelta, ItemStarted, StepDone, TextDelta
 from gateway.items import Message, Text, ToolCall, ToolResult
 from gateway.ports import ToolSpec
-from gateway.providers.schema_tools import SchemaAnswer
+from gateway.providers.schema_tools import SchemaAnswer, essential, sketch, step_schema
 from tests.providers.conftest import SEARCH, ask, user
 from tests.providers.replay import Answer, Upstream
 
@@ -186,3 +188,56 @@ async def test_a_tool_that_is_called_answer_is_a_tool(asking):
     names = [step["properties"]["tool"]["const"] for step in body["response_format"]["json_schema"]["schema"]["anyOf"]]
     assert names == ["answer", "final_answer"]
     assert asked.items[-1].text == "Hi."
+
+
+SCHEMAS = [
+    {"$defs": [1]},
+    {"$defs": 5, "definitions": "x"},
+    {"properties": [1]},
+    {"properties": {"query": 7}, "required": ["query"]},
+    {"properties": {"query": {}}, "required": 5},
+    {"properties": {"query": {}}, "required": {"query": 1}},
+    {"properties": {"query": {"enum": 5, "description": {"a": 1}}}, "required": [["query"], 5]},
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=json.dumps)
+async def test_a_schema_of_a_client_that_is_none_does_not_break_the_gateway(asking, schema):
+    form = {"type": "json_schema", "schema": schema}
+    tool = ToolSpec(name="search", description="Search.", schema=schema)
+    call = ask(tools=(tool,), response_format=form)
+    asked, body = await reply(asking, stream('{"tool": "search", "arguments": {"query": "refunds"}}'), call)
+    assert asked.items[0].name == "search"
+    assert body["response_format"]["json_schema"]["schema"]["anyOf"]
+
+
+KEYWORDS = st.sampled_from(["$defs", "definitions", "properties", "required", "$ref", "enum", "description", "type"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYWORDS | st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(KEYWORDS, JSON))
+def test_any_schema_can_be_shown_and_sent(schema):
+    told = essential(schema)
+    json.loads(sketch(told))
+    orjson.dumps(step_schema([ToolSpec(name="search", description="", schema=told)], schema, "answer"))
+
+
+@pytest.mark.parametrize("depth", [300, 600, 5000])
+@pytest.mark.parametrize(
+    "step", ['{"tool": "answer", "arguments": {"text": DEEP}}', '{"tool": "search", "arguments": DEEP}']
+)
+async def test_json_deeper_than_python_reads_is_read_or_a_failure(asking, step, depth):
+    deep = "[" * depth + "]" * depth
+    with contextlib.suppress(ProviderError):
+        await reply(asking, stream(step.replace("DEEP", deep)))
+    before = ToolCall(id="fc_1", call_id="c1", name="search", arguments=deep)
+    asked, _ = await reply(
+        asking,
+        stream('{"tool": "answer", "arguments": {"text": "Five."}}'),
+        ask(user("Refunds?"), before, tools=(SEARCH,)),
+    )
+    assert asked.items[0].text == "Five."

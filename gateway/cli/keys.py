@@ -12,7 +12,7 @@ console = Console(highlight=False)
 
 
 def ring(settings: Settings) -> KeyRing:
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     return KeyRing(settings.keys_path)
 
 

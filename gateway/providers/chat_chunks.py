@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from gateway.errors import ProviderError, ProviderOverloaded
+from gateway.errors import ProviderError
 from gateway.events import (
     ArgumentsDelta,
     ItemDone,
@@ -23,7 +23,7 @@ from gateway.events import (
     TextDelta,
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, new_id
-from gateway.providers.chat_ending import FINISHES, read_usage
+from gateway.providers.chat_ending import FINISHES, broken_off, is_error, read_usage, truncated
 from gateway.providers.chat_shapes import WrongShape, delta_size, joined_blocks
 from gateway.providers.vendor_errors import from_body, without_secrets
 
@@ -164,7 +164,7 @@ class ChunkDecoder:
 
     def _aside(self, chunk: Json) -> None:
         """A chunk with neither choices nor usage: an error, a note, or nothing."""
-        if chunk.get("error") or chunk.get("type") == "error" or chunk.get("object") == "error":
+        if is_error(chunk):
             raise from_body(self._provider, chunk, secrets=self._secrets)
 
     def _delta(self, delta: Json, out: list[ModelEvent]) -> None:
@@ -359,14 +359,10 @@ class ChunkDecoder:
     def end(self, out: list[ModelEvent]) -> None:
         """Close what is open and say how the step ended. Raises ProviderError unless the vendor said so too."""
         if self.finish is None:
-            raise ProviderError(
-                f"{self._provider} ended its answer without a finish reason: it is not whole.", code="stream_truncated"
-            )
+            raise truncated(self._provider)
         finish = FINISHES.get(self.finish.lower())
         if finish is None:
-            kind = ProviderOverloaded if self.finish == "insufficient_system_resource" else ProviderError
-            reason = without_secrets(self.finish, self._secrets)
-            raise kind(f"{self._provider} broke off its answer: {reason}.", code="stream_broken_off")
+            raise broken_off(self._provider, without_secrets(self.finish, self._secrets))
         usage = read_usage(self._usage) if self._usage else None
         whole = finish in ("stop", "tool_calls")
         self._close_reasoning(out)

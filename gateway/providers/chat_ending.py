@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from gateway.errors import ProviderError, ProviderOverloaded
 from gateway.events import Finish, Usage
 from gateway.providers.chat_shapes import counted
 
@@ -32,6 +33,24 @@ FINISHES: dict[str, Finish] = {
     "pause_turn": "length",
 }
 """Reasons to finish by vendors' names, lower case. Any other is a failure: nobody knows that the answer is whole."""
+
+
+def is_error(chunk: dict[str, Any]) -> bool:
+    """Whether a chunk, or a whole answer, is an error though it came with status 200."""
+    return bool(chunk.get("error")) or chunk.get("type") == "error" or chunk.get("object") == "error"
+
+
+def truncated(provider: str) -> ProviderError:
+    """An answer that nobody said was whole."""
+    return ProviderError(
+        f"{provider} ended its answer without a finish reason: it is not whole.", code="stream_truncated"
+    )
+
+
+def broken_off(provider: str, reason: str) -> ProviderError:
+    """An answer whose finish reason is none of `FINISHES`."""
+    kind = ProviderOverloaded if reason == "insufficient_system_resource" else ProviderError
+    return kind(f"{provider} broke off its answer: {reason}.", code="stream_broken_off")
 
 
 def read_usage(usage: dict[str, Any]) -> Usage:

@@ -6,14 +6,14 @@ finish reasons are found as bytes, which cannot stand inside a JSON string (thei
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
 
-from gateway.errors import ProviderError, ProviderOverloaded, ProviderRefused
+from gateway.errors import ProviderError, ProviderRefused
 from gateway.providers.answers import LARGEST_BODY, HttpReader, whole
-from gateway.providers.chat_ending import FINISHES
+from gateway.providers.chat_ending import FINISHES, broken_off, is_error, truncated
 from gateway.providers.sse import EventBlocks, SseParser
 from gateway.providers.targets import Target
 from gateway.providers.transport import Endpoint, Reply
@@ -75,7 +75,8 @@ class RelayAnswer(HttpReader[bytes]):
         self._choices = choices if isinstance(choices, int) else 1
         self._blocks = EventBlocks()
         self._sniffed = self._begun = False
-        self._finishes: list[bytes] = []
+        self._finished = 0
+        self._broken: str | None = None
 
     async def _post(self) -> Reply:
         body, self._body = self._body, b""
@@ -114,7 +115,9 @@ class RelayAnswer(HttpReader[bytes]):
             self._begun = True
         if b'"error"' in block:
             self._look(block, out)
-        self._finishes += FINISH.findall(block)
+        for reason in FINISH.findall(block):
+            self._finished += 1
+            self._note(reason.decode("utf-8", "replace"))
         if b"[DONE]" in block and (done := DONE_LINE.search(block)):
             if before := block[: done.start()]:
                 out.append(before)
@@ -150,14 +153,15 @@ class RelayAnswer(HttpReader[bytes]):
 
     def _end(self, choices: int) -> None:
         """Raises ProviderError unless this many choices have come to a proper end."""
-        if len(self._finishes) < choices:
-            raise truncated(self._target.provider.name)
-        for reason in self._finishes:
-            self._judge(reason.decode("utf-8", "replace"))
+        name = self._target.provider.name
+        if self._finished < choices:
+            raise truncated(name)
+        if self._broken is not None:
+            raise broken_off(name, without_secrets(self._broken, self._target.secrets))
 
-    def _judge(self, reason: str) -> None:
+    def _note(self, reason: str) -> None:
         if reason.lower() not in FINISHES:
-            raise broken_off(self._target.provider.name, without_secrets(reason, self._target.secrets))
+            self._broken = reason
 
     # One JSON
 
@@ -170,12 +174,14 @@ class RelayAnswer(HttpReader[bytes]):
         answer = cast(Json, answer)
         if is_error(answer):
             raise from_body(name, answer, secrets=self._target.secrets)
-        choices: Sequence[Any] = answer.get("choices") or ()
-        reasons = [cast(Json, choice).get("finish_reason") if isinstance(choice, dict) else None for choice in choices]
-        if not reasons or not all(reasons):
-            raise truncated(name)
-        for reason in reasons:
-            self._judge(str(reason))
+        choices: Any = answer.get("choices") or []
+        if choices.__class__ is not list or any(choice.__class__ is not dict for choice in choices):
+            raise self._garbled()
+        for choice in cast(list[Json], choices):
+            if reason := choice.get("finish_reason"):
+                self._finished += 1
+                self._note(str(reason))
+        self._end(max(1, len(choices)))
         return answer
 
     def _unasked(self) -> ProviderError:
@@ -195,27 +201,14 @@ def one_chunk(completion: Json) -> bytes:
     """A whole completion as a stream: one chunk with all there is to say, and the end."""
     choices: list[Json] = []
     for choice in completion["choices"]:
-        delta: Json = dict(choice.get("message") or {})
-        if calls := delta.get("tool_calls"):
-            delta["tool_calls"] = [{"index": number, **call} for number, call in enumerate(calls)]
+        delta: Json = choice.get("message") or {}
+        calls: Any = delta.get("tool_calls") if delta.__class__ is dict else None
+        if calls.__class__ is list:
+            delta = {**delta, "tool_calls": [numbered(call, number) for number, call in enumerate(calls)]}
         choices.append({**{name: choice[name] for name in choice if name != "message"}, "delta": delta})
     chunk = {**completion, "object": "chat.completion.chunk", "choices": choices}
     return b"data: %b\n\n%b" % (orjson.dumps(chunk), DONE)
 
 
-def is_error(chunk: Json) -> bool:
-    """Whether a chunk, or a whole answer, is an error though it came with status 200."""
-    return bool(chunk.get("error")) or chunk.get("type") == "error" or chunk.get("object") == "error"
-
-
-def truncated(provider: str) -> ProviderError:
-    """An answer that nobody said was whole."""
-    return ProviderError(
-        f"{provider} ended its answer without a finish reason: it is not whole.", code="stream_truncated"
-    )
-
-
-def broken_off(provider: str, reason: str) -> ProviderError:
-    """An answer whose finish reason is none of `FINISHES`."""
-    kind = ProviderOverloaded if reason == "insufficient_system_resource" else ProviderError
-    return kind(f"{provider} broke off its answer: {reason}.", code="stream_broken_off")
+def numbered(call: Any, number: int) -> Any:
+    return {"index": number, **cast(Json, call)} if isinstance(call, dict) else call

@@ -10,7 +10,7 @@ import pytest
 from gateway.ports import Rule, Verdict
 from gateway.providers.settings import Limits, ProviderSettings
 from gateway.rules import RULES
-from tests.providers.relays import ASK, FIRST, SSE, STREAM, USER, WHOLE, ask, said, whole
+from tests.providers.relays import ASK, FIRST, SSE, STREAM, USER, WHOLE, ask, chunks, said, whole
 from tests.providers.replay import Answer, Upstream
 from tests.providers.wires import LEGS
 
@@ -118,6 +118,14 @@ async def test_a_vendor_that_does_not_stream_is_a_stream_of_one_chunk(relaying):
         "object": "chat.completion.chunk",
         "choices": [{**choice, "delta": {**message, "tool_calls": [{"index": 0, **call}]}}],
     }
+
+
+@pytest.mark.parametrize("message", ["null", "5", '{"tool_calls": 5}', '{"tool_calls": [5]}'])
+async def test_a_vendor_that_does_not_stream_may_say_anything(relaying, message):
+    body = b'{"choices": [{"message": %b, "finish_reason": "stop"}]}' % message.encode()
+    async with relaying(whole(body)) as (http, _):
+        (chunk,) = chunks(await ask(http, STREAM))
+    assert chunk["choices"] == [{"finish_reason": "stop", "delta": json.loads(message) or {}}]
 
 
 async def test_a_vendor_that_streams_unasked_is_a_clear_error(relaying):

@@ -71,9 +71,7 @@ async def test_an_ending_the_disk_refused_is_stored_later_and_locks_nothing(home
     async with upstream({"text": "the answer", "hold": hold}, {"text": "next"}) as provider:
         async with gateway_process(home, provider) as (client, process):
             conversation = (await client.conversations.create()).id
-            stream = await client.responses.create(
-                model="counter", input="go", conversation=conversation, stream=True
-            )
+            stream = await client.responses.create(model="counter", input="go", conversation=conversation, stream=True)
             await provider.asked.wait()
             with no_room(process):
                 hold.set()

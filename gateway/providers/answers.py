@@ -13,7 +13,7 @@ from gateway.providers.chat_chunks import ChunkDecoder
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Target
 from gateway.providers.transport import Reply
-from gateway.providers.vendor_errors import from_response
+from gateway.providers.vendor_errors import from_response, too_large
 
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of an answer that is not a stream."""
@@ -106,9 +106,16 @@ class EventReader(HttpReader[ModelEvent]):
                 self._whole(reply.status, await whole(reply, LARGEST_BODY), out)
                 return True
             self._sse = SseParser()
-        assert self._sse is not None
         piece = await reply.piece()
-        return self._events(self._sse.feed(piece) if piece else self._sse.close(), out, last=not piece)
+        return self._events(self._datas(piece), out, last=not piece)
+
+    def _datas(self, piece: bytes) -> list[bytes]:
+        """The data of the events that are whole with this piece; an empty one is the end."""
+        assert self._sse is not None
+        try:
+            return self._sse.feed(piece) if piece else self._sse.close()
+        except ValueError as error:
+            raise too_large(self._target.provider.name) from error
 
     def _events(self, datas: Iterable[bytes], out: list[ModelEvent], *, last: bool) -> bool:
         for data in datas:

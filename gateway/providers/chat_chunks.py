@@ -25,7 +25,7 @@ from gateway.events import (
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, new_id
 from gateway.providers.chat_ending import FINISHES, broken_off, is_error, read_usage, truncated
 from gateway.providers.chat_shapes import WrongShape, delta_size, joined_blocks
-from gateway.providers.vendor_errors import from_body, without_secrets
+from gateway.providers.vendor_errors import from_body, too_large, without_secrets
 
 LONGEST_CALL_ID = 64
 """Characters; OpenAI's own limit for `call_id`."""
@@ -150,17 +150,12 @@ class ChunkDecoder:
             else:
                 self._delta(delta, out)
             if self._kept > LARGEST_ANSWER:
-                raise self._too_large()
+                raise too_large(self._provider)
         if finish:
             self.finish = str(finish)
 
     def _garbled(self) -> ProviderError:
         return ProviderError(f"{self._provider} sent something that is no chat completion.", code="stream_garbled")
-
-    def _too_large(self) -> ProviderError:
-        error = ProviderError(f"{self._provider} sent more than an answer may hold.", code="answer_too_large")
-        error.retryable = False
-        return error
 
     def _aside(self, chunk: Json) -> None:
         """A chunk with neither choices nor usage: an error, a note, or nothing."""

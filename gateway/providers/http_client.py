@@ -19,7 +19,7 @@ from gateway.errors import ProviderError, ProviderRefused
 from gateway.providers.transport import KEEP_ALIVE, Endpoint, Reply, broken
 
 LARGEST_HEAD = 64 * 1024
-"""Bytes of an answer before its body."""
+"""Bytes of an answer before its body, and of what stands between two pieces of it or after the last."""
 READ_AHEAD = 1024 * 1024
 """Bytes that are kept for a reader who is slower than the server, before the server is made to wait."""
 LINGER = 1.0
@@ -135,16 +135,16 @@ class Connection(asyncio.Protocol):
             self.abandon()
             return
         self.answered = True
-        if not self._headed:
-            self._head_size += len(data)
+        self._head_size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._fail(error)
             self.abandon()
             return
-        if not self._headed and self._head_size > LARGEST_HEAD:
-            self._fail(ValueError("the head of the answer is too large"))
+        if self._head_size > LARGEST_HEAD and not self._ended:
+            # Headers, or what llhttp keeps of the same kind: the sizes of chunks and the trailers.
+            self._fail(ValueError("the head or a trailer of the answer is too large"))
             self.abandon()
             return
         if self._linger is not None:
@@ -191,6 +191,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         if self._surplus:
             return
+        self._head_size = 0
         self._pieces.append(body)
         self._kept += len(body)
         if self._kept > READ_AHEAD and not self._paused and self._linger is None and self._transport is not None:

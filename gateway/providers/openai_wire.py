@@ -96,7 +96,7 @@ class WireAnswer(EventReader):
     def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:
         """A server that does not stream: its answer counts if it is complete. A stream may also be mislabelled."""
         if not body.startswith(b"{") and body.lstrip().startswith((b"data:", b":", b"event:")):
-            sse = SseParser()
-            self._events([*sse.feed(body), *sse.close()], out, last=True)
+            self._sse = SseParser()
+            self._events([*self._datas(body), *self._datas(b"")], out, last=True)
         else:
             self._events([body], out, last=True)

@@ -4,7 +4,7 @@ Rules: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an
 whose blank line never came is kept for `close` (some vendors end right after the last line).
 """
 
-LONGEST_EVENT = 64 * 1024 * 1024
+LONGEST_EVENT = 16 * 1024 * 1024
 """Bytes that are held for an event to become whole."""
 
 BOM = b"\xef\xbb\xbf"
@@ -13,15 +13,23 @@ BOM = b"\xef\xbb\xbf"
 class SseParser:
     """Feed it what arrives; it gives back the data of the events that became complete, in order."""
 
-    __slots__ = ("_after_cr", "_begun", "_data", "_line")
+    __slots__ = ("_after_cr", "_begun", "_data", "_data_size", "_line", "_line_size")
 
     def __init__(self) -> None:
         self._line: list[bytes] = []
         self._data: list[bytes] = []
+        self._line_size = self._data_size = 0
         self._after_cr = False
         self._begun = False
 
     def feed(self, piece: bytes) -> list[bytes]:
+        """Raises ValueError when an event is longer than `LONGEST_EVENT`."""
+        events = self._feed(piece)
+        if self._line_size + self._data_size > LONGEST_EVENT:
+            raise ValueError("an event is too long")
+        return events
+
+    def _feed(self, piece: bytes) -> list[bytes]:
         if not self._begun and piece:
             self._begun = True
             piece = piece.removeprefix(BOM)
@@ -31,12 +39,15 @@ class SseParser:
             # A long line in small pieces: joined once, when it ends.
             if piece:
                 self._line.append(piece)
+                self._line_size += len(piece)
             return []
         lines = piece.split(b"\n")
         if self._line:
             lines[0] = b"".join((*self._line, lines[0]))
             self._line.clear()
-        if last := lines.pop():
+        last = lines.pop()
+        self._line_size = len(last)
+        if last:
             self._line.append(last)
         return self._events(lines)
 
@@ -54,7 +65,9 @@ class SseParser:
                 if data:
                     events.append(data[0] if len(data) == 1 else b"\n".join(data))
                     data.clear()
+                    self._data_size = 0
             elif line.startswith(b"data:"):
+                self._data_size += len(line) + 1
                 data.append(line[6:] if line.startswith(b"data: ") else line[5:])
         return events
 

@@ -128,6 +128,13 @@ def from_body(
     return error
 
 
+def too_large(provider: str) -> ProviderError:
+    """An answer that is given up. It would be as large again."""
+    error = ProviderError(f"{provider} sent more than an answer may hold.", code="answer_too_large")
+    error.retryable = False
+    return error
+
+
 def choose(status: int | None, codes: tuple[str, ...]) -> type[ProviderError]:
     """A telling code wins over the status, unless that is about the account; the status over a vague code."""
     telling = [BY_CODE[code.lower()] for code in codes if code.lower() in BY_CODE]

@@ -14,6 +14,7 @@ from gateway.items import dump, load
 from gateway.providers.chat_body import chat_body
 from gateway.providers.chat_chunks import ChunkDecoder
 from gateway.providers.settings import Limits, ProviderSettings
+from gateway.providers.sse import LONGEST_EVENT
 from gateway.providers.vendor_errors import from_response
 from gateway.providers.vendors import VENDORS
 from tests.providers.conftest import ask
@@ -187,3 +188,12 @@ def test_no_more_of_an_answer_is_kept_than_fits(said):
         for _ in range(65):
             decoder.feed({"choices": [{"delta": said}]}, out)
     assert (caught.value.code, caught.value.retryable) == ("answer_too_large", False)
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
+async def test_an_event_without_an_end_is_given_up_and_not_asked_for_again(asking, kind):
+    endless = Answer(b"data: " + b"a" * (LONGEST_EVENT + 1), content_type=kind)
+    async with Upstream(endless) as upstream, asking(upstream.url, limits=ONCE_MORE) as router:
+        with pytest.raises(ProviderError) as caught:
+            await router()
+    assert (caught.value.code, len(upstream.requests)) == ("answer_too_large", 1)

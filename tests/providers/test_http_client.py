@@ -108,6 +108,8 @@ async def test_a_request_is_what_it_should_be_and_the_connection_is_used_again()
         ([b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + OK], b"ok"),
         ([b"HTTP/1.1 204 No Content\r\n\r\n"], b""),
         ([OK[:20], OK[20:]], b"ok"),
+        ([CHUNKED, b"1\r\no\r\n" * LARGEST_HEAD, b"0\r\n\r\n"], b"o" * LARGEST_HEAD),
+        ([OK.replace(b": 2", b": %d" % (2 * LARGEST_HEAD))[:-2], b"o" * LARGEST_HEAD * 2], b"o" * LARGEST_HEAD * 2),
     ],
 )
 async def test_every_kind_of_body_is_read(answer, body):
@@ -124,6 +126,9 @@ async def test_every_kind_of_body_is_read(answer, body):
         [b"HTTP/1.1 200 OK\r\n", None],
         [b"HTTP/1.1 hello\r\n\r\n"],
         [b"HTTP/1.1 200 OK\r\nx: " + b"y" * LARGEST_HEAD],
+        [CHUNKED + b"2\r\nok\r\n0\r\nx: ", *[b"y" * LARGEST_HEAD] * 8],
+        [CHUNKED + b"0\r\n", *[b"x: %b\r\n" % (b"y" * 1000)] * 600],
+        [CHUNKED + b"2\r\nok\r\n1;x=", *[b"y" * LARGEST_HEAD] * 8],
         [b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nok"],
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.providers.sse import SseParser
+from gateway.providers.sse import LONGEST_EVENT, SseParser
 
 STREAM = b': comment\n\ndata: one\n\nevent: x\nid: 3\ndata:two\ndata: three\n\nretry: 5\n\ndata: {"a": 1}\n\ndata\n\n'
 EVENTS = [b"one", b"two\nthree", b'{"a": 1}']
@@ -44,3 +44,17 @@ def test_a_line_of_a_megabyte_in_small_pieces_is_read_in_time():
     line = b"data: " + b"x" * 1_000_000 + b"\n\n"
     (event,) = parse([line[at : at + 10] for at in range(0, len(line), 10)])
     assert len(event) == 1_000_000
+
+
+@pytest.mark.parametrize("piece", [b"x" * 2**20, b"data: x\n" * 2**17, b"data:" + b"x" * 2**20 + b"\r"])
+def test_an_event_is_not_held_beyond_any_bound(piece):
+    parser = SseParser()
+    with pytest.raises(ValueError, match="too long"):
+        for _ in range(2 + LONGEST_EVENT // 2**20):
+            parser.feed(piece)
+
+
+def test_as_much_as_one_likes_may_pass():
+    parser = SseParser()
+    event, comment = b"data: " + b"x" * 2**20 + b"\n\n", b":" + b"x" * 2**20 + b"\n"
+    assert sum(len(parser.feed(event + comment)) for _ in range(2 + LONGEST_EVENT // 2**20)) > LONGEST_EVENT // 2**20

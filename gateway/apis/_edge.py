@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.apis._unserved import unserved
 from gateway.apis._wire import disconnect_of, error_response
 from gateway.errors import Forbidden, GatewayError, InvalidRequest, NotFound, Unauthenticated
 from gateway.items import new_id
@@ -151,7 +152,8 @@ def explain(error: Exception, scope: Scope) -> GatewayError:
         case GatewayError():
             return error
         case HTTPException(status_code=404):
-            return NotFound(f"Invalid URL ({scope['method']} {scope['path']})", code="unknown_url")
+            reason = f": {why}" if (why := unserved(scope["path"])) else ""
+            return NotFound(f"Invalid URL ({scope['method']} {scope['path']}){reason}", code="unknown_url")
         case HTTPException(status_code=405):
             known = InvalidRequest(f"Not allowed to {scope['method']} on {scope['path']}.", code="method_not_supported")
             known.status = 405

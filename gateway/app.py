@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.agents.catalog import Catalog
 from gateway.agents.folder import AgentFolder
-from gateway.apis import DIALECTS
+from gateway.apis import DIALECTS, embeddings
 from gateway.apis._edge import Edge
 from gateway.apis._wire import json_response
 from gateway.apis.chat import routes as chat
@@ -23,6 +23,7 @@ from gateway.local_model.server import LocalModel
 from gateway.local_model.weights import status
 from gateway.memory import STRATEGIES
 from gateway.ports import Provider, Rule
+from gateway.providers.bundled_embedder import LOCAL_EMBEDDER, BundledEmbedder
 from gateway.providers.local import LocalProvider
 from gateway.providers.router import ProviderRouter
 from gateway.rules import RULES
@@ -48,11 +49,11 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     store = STORES[settings.store_url.partition(":")[0]](settings.store_url)
     keys = KeyRing(settings.keys_path)
     folder = AgentFolder(settings.agents, settings.environment, memories=STRATEGIES)
-    catalog = Catalog(lambda: folder.agents, settings.models)
     toolbox = DeferredToolbox(settings.servers, settings.allowed_hosts)
     models: ProviderRouter | None = None
     if provider is None:
         provider = models = providers(settings)
+    catalog = Catalog(lambda: folder.agents, settings.models, models.embedders if models else ())
     rules = [make() for make in RULES.values()]
     engine = Engine(
         provider=provider,
@@ -80,7 +81,8 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
 
     # A relayed request passes no rules, so it is only relayed if none of them would look at it.
     relay = models if not any(checks_input(rule) for rule in rules) else None
-    dialects = DIALECTS | {"chat": partial(chat.routes, relay=relay)}
+    able = {"chat": partial(chat.routes, relay=relay), "embeddings": partial(embeddings.routes, embedder=models)}
+    dialects = DIALECTS | able
     routes = [route for dialect in dialects.values() for route in dialect(runs, catalog, store)]
     routes += [Mount("/mcp", toolbox.mounted), *probes(settings)]
     return Edge(routes, lifespan, verify=keys.verify, hosts=settings.allowed_hosts)
@@ -90,7 +92,8 @@ def providers(settings: Settings) -> ProviderRouter:
     """Every provider that is configured, known by its key, or on this machine."""
     weights = status(weights_folder(settings.environment)).path
     local = LocalProvider(LocalModel(weights, lazy=True))
-    return ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment, [local])
+    own = {LOCAL_EMBEDDER: BundledEmbedder()}
+    return ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment, [local], own)
 
 
 def checks_input(rule: Rule) -> bool:

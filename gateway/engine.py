@@ -51,14 +51,18 @@ class Engine:
         """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event."""
         yield RunStarted(turn.id)
         try:
-            refusal = strictest([await rule.check_input(turn) for rule in self.rules])
-            if refusal.action == "deny":
-                raise Forbidden(refusal.reason, code="refused")
+            await self.admit(turn)
             async with aclosing(self._steps(turn, list(history))) as events:
                 async for event in events:
                     yield event
         except GatewayError as error:
             yield RunFailed(error=error)
+
+    async def admit(self, turn: Turn) -> None:
+        """Raises Forbidden for an input that a rule denies."""
+        refusal = strictest([await rule.check_input(turn) for rule in self.rules])
+        if refusal.action == "deny":
+            raise Forbidden(refusal.reason, code="refused")
 
     async def _steps(self, turn: Turn, history: list[Item]) -> AsyncGenerator[Event]:
         agent = turn.agent

@@ -5,6 +5,8 @@ Toolbox   where tool calls go             gateway/tools
 Rule      what is allowed                 gateway/rules
 Memory    what the model gets to see      gateway/memory
 Store     what survives the process       gateway/stores
+
+A provider may also be a `Relay` or an `Embedder`; neither is a turn, and the engine knows nothing of them.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -122,6 +124,44 @@ class Relay(Protocol):
 
         Retries as `Provider.stream` does, and raises ProviderError.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingCall:
+    """One request for vectors: a vector for each of `texts`.
+
+    `tokens` are the same inputs as the client encoded them (`cl100k_base`), where it sent no text. `base64` is what the
+    client asked for, and what a provider may be asked for: packed numbers are a third of the work. `dimensions` is how
+    many numbers a vector shall have; None leaves it to the model.
+    """
+
+    model: str
+    texts: Sequence[str]
+    tokens: Sequence[Sequence[int]] | None = None
+    base64: bool = False
+    dimensions: int | None = None
+    user: str | None = None
+
+
+Vector = bytes | Sequence[float]
+"""The numbers of one vector; packed, they are float32 in little-endian order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """One vector for each input, in their order. `input_tokens` is 0 where the provider did not say."""
+
+    vectors: Sequence[Vector]
+    input_tokens: int
+
+
+class Embedder(Protocol):
+    """What a provider may be able to do besides: turn texts into vectors."""
+
+    async def embed(self, call: EmbeddingCall) -> Embeddings:
+        """Retries as `Provider.stream` does, and raises ProviderError: ProviderRefused for a model that makes none.
+        Cancelling it aborts the upstream request."""
         ...
 
 

@@ -196,6 +196,10 @@ class Runs:
         finally:
             self._leave(turn)
 
+    async def admit(self, turn: Turn) -> None:
+        """Let the rules look at a turn that will not be a run. Raises Forbidden."""
+        await self._engine.admit(turn)
+
     def find(self, turn_id: str) -> Run | None:
         """The run if it is still going on in this process."""
         return self._live.get(turn_id)

@@ -22,15 +22,15 @@ MOST_VALUES = 100_000
 """Values in one body, of any kind. Those cost some 50 ms and 50 MB; 20 MB of empty objects hold 70 times as many."""
 
 
-def refuse_too_many_values(body: bytes | bytearray) -> None:
+def refuse_too_many_values(body: bytes | bytearray, most: int = MOST_VALUES) -> None:
     """Raises InvalidRequest before anything is made of the values. What is in a string counts as one, of any length."""
-    if separators(body) <= MOST_VALUES:
+    if separators(body) <= most:
         return
     # Only now is it worth looking which of them are in strings: between quotes that are not escaped.
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if plain.count(b'"') > 4 * MOST_VALUES or separators(b"".join(plain.split(b'"')[::2])) > MOST_VALUES:
+    if plain.count(b'"') > 4 * most or separators(b"".join(plain.split(b'"')[::2])) > most:
         raise InvalidRequest(
-            f"The request body holds more than {MOST_VALUES} JSON values.", code="object_above_max_properties"
+            f"The request body holds more than {most} JSON values.", code="object_above_max_properties"
         )
 
 

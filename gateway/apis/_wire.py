@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -14,10 +14,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.apis._body import refuse_too_many_values
+from gateway.apis._body import MOST_VALUES, refuse_too_many_values
 from gateway.errors import GatewayError, InvalidRequest, TooLarge
-from gateway.events import Event, RunFailed, RunStarted
+from gateway.events import RunFailed, RunStarted
 from gateway.http_server import DISCONNECT, Disconnect
+from gateway.ports import Turn
 from gateway.runs import Run
 
 logger = logging.getLogger(__name__)
@@ -63,22 +64,22 @@ async def read_body(request: Request) -> bytes | bytearray:
             return pieces
 
 
-async def parse(request: Request, schema: type[Body]) -> Body:
+async def parse(request: Request, schema: type[Body], most_values: int = MOST_VALUES) -> Body:
     """The body as this schema. Raises InvalidRequest with OpenAI's words for what is wrong and where."""
-    return await parsed(await read_body(request), schema)
+    return await parsed(await read_body(request), schema, most_values)
 
 
-async def parsed(body: bytes | bytearray, schema: type[Body]) -> Body:
+async def parsed(body: bytes | bytearray, schema: type[Body], most_values: int = MOST_VALUES) -> Body:
     """See `parse`."""
     if len(body) <= LARGE_BODY:
-        return validated(body, schema)
-    return await asyncio.to_thread(validated, body, schema)
+        return validated(body, schema, most_values)
+    return await asyncio.to_thread(validated, body, schema, most_values)
 
 
-def validated(body: bytes | bytearray, schema: type[Body]) -> Body:
+def validated(body: bytes | bytearray, schema: type[Body], most_values: int) -> Body:
     """See `parse`."""
     if len(body) > LARGE_BODY:
-        refuse_too_many_values(body)
+        refuse_too_many_values(body, most_values)
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
@@ -204,12 +205,22 @@ class told_when_gone:
         self._gone()
 
 
+class Followed(Protocol):
+    """What a stream shows: a `Run`, or several as one."""
+
+    turn: Turn
+
+    def follow(self, after: int = 0) -> AsyncIterator[Sequence[Any]]: ...
+    def wake(self) -> None: ...
+    def abandon(self) -> None: ...
+
+
 class Caller:
     """The client of a run: when it hangs up, a run that is not stored is cancelled; a stored one goes on without it."""
 
     __slots__ = ("_run", "gone")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Followed) -> None:
         self._run = run
         self.gone = False
 
@@ -221,9 +232,9 @@ class Caller:
         return self.gone
 
 
-def followed(run: Run) -> AsyncGenerator[Sequence[Event]]:
+def followed(run: Followed) -> AsyncGenerator[Sequence[Any]]:
     """`run.follow()` as what it is, so that it can be closed; leaving that to the garbage collector costs a task."""
-    return cast("AsyncGenerator[Sequence[Event]]", run.follow())
+    return cast("AsyncGenerator[Sequence[Any]]", run.follow())
 
 
 async def until_ended(run: Run, request: Request) -> None:
@@ -264,7 +275,7 @@ class EventStream(Response):
     seconds of silence it sends a comment.
     """
 
-    def __init__(self, run: Run, render: Callable[[Event], bytes], quiet: float = PING) -> None:  # pyright: ignore[reportMissingSuperCall]
+    def __init__(self, run: Followed, render: Callable[[Any], bytes], quiet: float = PING) -> None:  # pyright: ignore[reportMissingSuperCall]
         self._run = run
         self._render = render
         self._quiet = quiet
@@ -309,7 +320,7 @@ class EventStream(Response):
         finally:
             timer.cancel()
 
-    def _frames(self, batch: Sequence[Event]) -> tuple[bytes, bool]:
+    def _frames(self, batch: Sequence[Any]) -> tuple[bytes, bool]:
         """What to send for these events, and whether it is the last because one of them could not be shown."""
         frames: list[bytes] = []
         try:

@@ -1,8 +1,8 @@
 """The one place that imports LiteLLM: once, when first needed, in a thread. It takes 2.5 s and 170 MB.
 
 What it must not do is switched off here: fetch a price table at import, read a `.env` file, look up tokenizers on
-the network (it blocked the event loop for 47 s when measured), download images that a request names, print, and log
-every line twice.
+the network (it blocked the event loop for 47 s when measured), download images that a request names, try again by
+itself, print, and log every line twice.
 """
 
 import asyncio
@@ -64,6 +64,8 @@ def prepared(load: Any, environ: Any) -> Any:
     litellm = load("litellm")
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True
+    # Its `embedding` takes the zero retries that it is given for none given.
+    litellm.DEFAULT_MAX_RETRIES = 0
     for name in LOGGERS:
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):

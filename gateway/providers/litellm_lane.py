@@ -56,8 +56,7 @@ class LiteLLMLane:
     def begin(self, call: ModelCall, target: Target) -> Answer[ModelEvent]:
         tools = [tool_body(tool) for tool in call.tools]
         body = chat_body(call, target.model, target.provider.name, target.vendor, tools)
-        names = VARIABLES.get(target.litellm_provider, ())
-        found = {RENAMED.get(name, name): value for name, value in variables(self._keys, *names).items()}
+        found = credentials(self._keys, target)
         return LiteLLMAnswer(self._litellm, {**body, **found, **target.provider.extra}, found, call, target)
 
 
@@ -139,23 +138,33 @@ class LiteLLMAnswer(Reader[ModelEvent]):
         )
         allowed = {*(supported or ()), "model", "messages", *self._given}
         request = fitted(self._body, allowed, target.provider.name)
-        if target.api_key:
-            request["api_key"] = target.api_key
-        if target.base_url:
-            request["api_base"] = target.base_url
-        if target.provider.headers:
-            request["extra_headers"] = dict(target.provider.headers)
         return await litellm.acompletion(
             **{
                 **request,
+                **addressed(target),
                 "model": model,
                 "stream": self._live and target.litellm_provider not in NO_STREAM,
-                "timeout": OWN_LIMIT,
-                "max_retries": 0,
-                "num_retries": 0,
                 "_skip_mcp_handler": True,
             }
         )
+
+
+def credentials(keys: Mapping[str, str], target: Target) -> dict[str, str]:
+    """What the vendor needs beside a key and an address, as LiteLLM's parameters."""
+    names = VARIABLES.get(target.litellm_provider, ())
+    return {RENAMED.get(name, name): value for name, value in variables(keys, *names).items()}
+
+
+def addressed(target: Target) -> Json:
+    """Where LiteLLM shall ask, and that it asks once and waits: limits and second attempts are the router's."""
+    where: Json = {"timeout": OWN_LIMIT, "max_retries": 0, "num_retries": 0}
+    if target.api_key:
+        where["api_key"] = target.api_key
+    if target.base_url:
+        where["api_base"] = target.base_url
+    if target.provider.headers:
+        where["extra_headers"] = dict(target.provider.headers)
+    return where
 
 
 def native_finish(answer: Any) -> str | None:

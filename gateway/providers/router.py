@@ -20,7 +20,8 @@ from gateway.errors import (
     ProviderRefused,
 )
 from gateway.events import ModelEvent
-from gateway.ports import ModelCall
+from gateway.ports import EmbeddingCall, Embeddings, ModelCall
+from gateway.providers.embeddings import EmbeddingLanes, OwnEmbedder, no_vectors
 from gateway.providers.http_client import PooledTransport
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.litellm_lane import LiteLLMLane
@@ -50,7 +51,8 @@ class ProviderRouter:
     """`ports.Provider` over everything that is configured or known. Enter it before use.
 
     `keys` holds the vendors' environment variables (`OPENAI_API_KEY`, `ANTHROPIC_API_BASE` …). `started` are providers
-    that run only once a call's turn comes to them.
+    that run only once a call's turn comes to them. `embedders` are the gateway's own models that make vectors,
+    by the whole id.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class ProviderRouter:
         limits: Limits,
         keys: Mapping[str, str],
         started: Sequence[StartedProvider] = (),
+        embedders: Mapping[str, OwnEmbedder] | None = None,
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._started = {provider.name: provider for provider in started}
+        self._embedders = dict(embedders or {})
         self._limits = limits
         self._keys = keys
         self._targets: dict[str, Target] = {}
@@ -75,12 +79,12 @@ class ProviderRouter:
             "litellm": LiteLLMLane(self._litellm, keys),
             "scripted": ScriptedLane(),
         }
-
+        self._embedding_lanes = EmbeddingLanes(self._transport, self._litellm, keys)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._transport)
-        for provider in self._started.values():
+        for provider in [*self._started.values(), *self._embedders.values()]:
             await self._stack.enter_async_context(provider)
         return self
 
@@ -121,6 +125,29 @@ class ProviderRouter:
             return None
         live = body.get("stream") is True
         return await self._attempts(partial(self._wire.relay, body), target, started, live=live, more=False)
+
+    @property
+    def embedders(self) -> Sequence[str]:
+        """The ids of the gateway's own models that make vectors."""
+        return tuple(self._embedders)
+
+    async def embed(self, call: EmbeddingCall) -> Embeddings:
+        """See `ports.Embedder`."""
+        if own := self._embedders.get(call.model):
+            return await own.embed(call)
+        if call.model.partition("/")[0] in self._started:
+            raise no_vectors(call.model)
+        started = asyncio.get_running_loop().time()
+        target = await self._target(call.model)
+        begin = partial(self._embedding_lanes.begin, call)
+        begun = await self._attempts(begin, target, started, live=False, more=False)
+        try:
+            said = await begun.next()
+        finally:
+            await begun.close()
+        # An answer says all there is in one.
+        assert said is not None
+        return said[0]
 
     async def _begin(self, call: ModelCall) -> Begun[ModelEvent]:
         """The first answer that says anything, from the first model that can."""

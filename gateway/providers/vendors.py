@@ -18,7 +18,8 @@ class Vendor:
     `base_path` is added to a base URL that does not end in it. `needs_key` is False for servers one runs oneself.
     `max_tokens` is its name for the output limit, `seed` for the seed. `developer` says that it knows the role of
     that name, `refusals` that it takes refusals back, `usage_option` that it takes `stream_options`,
-    `rich_results` that a tool's result may hold images. `call_ids` is the exact length of its tool call ids
+    `rich_results` that a tool's result may hold images, `tokens` that its embedding models take OpenAI's tokens in
+    place of text. `call_ids` is the exact length of its tool call ids
     (letters and digits), where it has one.
     """
 
@@ -34,6 +35,7 @@ class Vendor:
     refusals: bool = False
     usage_option: bool = True
     rich_results: bool = False
+    tokens: bool = False
     call_ids: int | None = None
 
 
@@ -61,6 +63,7 @@ VENDORS: dict[str, Vendor] = {
         max_tokens="max_completion_tokens",
         developer=True,
         refusals=True,
+        tokens=True,
     ),
     "mistral": Vendor(
         base_url="https://api.mistral.ai/v1",
@@ -108,7 +111,11 @@ VENDORS: dict[str, Vendor] = {
     "vertex_ai": Vendor(lane="litellm", needs_key=False, rich_results=True),
     "bedrock": Vendor(lane="litellm", needs_key=False, rich_results=True),
     "azure": Vendor(
-        lane="litellm", keys=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"), bases=("AZURE_API_BASE",), refusals=True
+        lane="litellm",
+        keys=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
+        bases=("AZURE_API_BASE",),
+        refusals=True,
+        tokens=True,
     ),
     "azure_ai": Vendor(lane="litellm", keys=("AZURE_AI_API_KEY",), bases=("AZURE_AI_API_BASE",)),
     "cohere": Vendor(lane="litellm", keys=("COHERE_API_KEY", "CO_API_KEY"), bases=("COHERE_API_BASE",)),

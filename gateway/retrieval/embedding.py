@@ -47,6 +47,11 @@ class Embedder:
         for vector in pool.map(self.embed, texts):
             yield vector.astype(np.float16).tobytes()
 
+    @property
+    def longest(self) -> int:
+        """How many tokens of a text are read; what comes after them is not."""
+        return _LONGEST - 2
+
     def count(self, text: str) -> int:
         """How many tokens a text has."""
         return self._tokens.count(text)

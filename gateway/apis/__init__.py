@@ -8,7 +8,7 @@ from collections.abc import Callable
 from starlette.routing import BaseRoute
 
 from gateway.agents.catalog import Catalog
-from gateway.apis import conversations, embeddings, models
+from gateway.apis import completions, conversations, embeddings, models
 from gateway.apis.chat import routes as chat
 from gateway.apis.responses import routes as responses
 from gateway.ports import Store
@@ -18,6 +18,7 @@ DIALECTS: dict[str, Callable[[Runs, Catalog, Store], list[BaseRoute]]] = {
     "chat": chat.routes,
     "responses": responses.routes,
     "conversations": conversations.routes,
+    "completions": completions.routes,
     "embeddings": embeddings.routes,
     "models": models.routes,
 }

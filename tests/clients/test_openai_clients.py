@@ -1,4 +1,4 @@
-"""The official clients of both major versions drive chat, responses and conversations, with strict validation."""
+"""The official clients of both major versions drive everything that is served, with strict validation."""
 
 import asyncio
 import json
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.providers.settings import ProviderSettings
 from gateway.tools.settings import ServerSettings
 from tests.conftest import call, say
+from tests.providers.replay import Answer, Upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +28,29 @@ def newer() -> str:
     pytest.skip("openai 3.x is not installed: scripts/environment.sh openai3")
 
 
+@pytest.fixture
+def drive(home, request):
+    """`await drive(script, major, gateway)`: what the script saw with the client of this major version."""
+
+    async def driving(script, major, gateway):
+        python = sys.executable if major == "2" else request.getfixturevalue("newer")
+        process = await asyncio.create_subprocess_exec(
+            python,
+            *(str(ROOT / "tests" / "clients" / script), gateway.url, gateway.key),
+            stdout=asyncio.subprocess.PIPE,
+            cwd=home,
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        seen = json.loads(output)
+        assert seen.pop("version").startswith(f"{major}.")
+        return seen
+
+    return driving
+
+
 @pytest.mark.parametrize("major", ["2", "3"])
-async def test_the_official_client_finds_nothing_amiss(start_gateway, home, request, major):
-    python = sys.executable if major == "2" else request.getfixturevalue("newer")
+async def test_the_official_client_finds_nothing_amiss(start_gateway, home, drive, major):
     (home / "agents" / "talker.yaml").write_text("name: talker\nmodel: scripted/one\n")
     (home / "agents" / "caller.yaml").write_text("name: caller\nmodel: scripted/one\n")
     (home / "agents" / "keeper.yaml").write_text("name: keeper\nmodel: scripted/one\ntools: [clock.now]\n")
@@ -44,14 +66,7 @@ async def test_the_official_client_finds_nothing_amiss(start_gateway, home, requ
         [say("hello there", "msg_9")],
     ]
     async with start_gateway(*steps, servers=servers) as gateway:
-        drive = str(ROOT / "tests" / "clients" / "drive.py")
-        process = await asyncio.create_subprocess_exec(
-            python, drive, gateway.url, gateway.key, stdout=asyncio.subprocess.PIPE, cwd=home
-        )
-        output, _ = await process.communicate()
-    assert process.returncode == 0
-    seen = json.loads(output)
-    assert seen.pop("version").startswith(f"{major}.")
+        seen = await drive("drive.py", major, gateway)
     assert seen == {
         "models": ["caller", "helper", "keeper", "talker"],
         "chat": "hello there",
@@ -65,4 +80,32 @@ async def test_the_official_client_finds_nothing_amiss(start_gateway, home, requ
         "conversation": ["message", "message", "message"],
         "deleted": True,
         "error": [404, "not_found", True],
+    }
+
+
+@pytest.mark.parametrize("major", ["2", "3"])
+async def test_vectors_completions_and_models_are_as_the_client_has_them(start_gateway, home, drive, major):
+    (home / "script.yaml").write_text("- {say: Hi.}\n" * 3)
+    (home / "agents" / "actor.yaml").write_text(f"model: scripted/{home}/script.yaml\n")
+    vectors = {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": "AAAAPw=="}]}
+    async with Upstream(Answer(json.dumps(vectors).encode(), content_type="application/json")) as upstream:
+        provider = ProviderSettings(name="x", base_url=upstream.url)
+        async with start_gateway(providers={"x": provider}, models=("x/*", "x/m")) as gateway:
+            seen = await drive("drive_raw.py", major, gateway)
+    assert seen == {
+        "vectors": [384, 384],
+        "packed": True,
+        "usage": 2,
+        "tokens": True,
+        "of a vendor": [0.5],
+        "completion": ["aHi.", "bHi."],
+        "completion stream": "Hi.",
+        "models": ["actor", "helper", "local/all-minilm-l6-v2", "x/m"],
+        "a model": "x/a/b",
+        "refused": {
+            "agent": [400, "unsupported_model", True],
+            "deleted": [403, "insufficient_permissions", True],
+            "batches": [404, "unknown_url", True],
+            "images": [404, "unknown_url", True],
+        },
     }

@@ -9,7 +9,7 @@ leave started items open; a reader closes them as incomplete. Deltas joined equa
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.errors import GatewayError
 from gateway.items import Item, ToolCall
@@ -51,6 +51,13 @@ class ItemStarted:
 class TextDelta:
     item_id: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredDelta(TextDelta):
+    """Text with the probabilities of its tokens, as in `Text.logprobs`; only where they were asked for."""
+
+    logprobs: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,15 @@ def new_id(prefix: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """`annotations` are citations in the shape the model or a tool gave them, kept as they came."""
+    """`annotations` are citations in the shape the model or a tool gave them, kept as they came.
+
+    `logprobs` are the tokens of the text with their probabilities, for who asked for them: `token`, `logprob`, `bytes`
+    and `top_logprobs` of each, as OpenAI has it.
+    """
 
     text: str
     annotations: tuple[dict[str, Any], ...] = ()
+    logprobs: tuple[dict[str, Any], ...] = ()
     kind: Literal["text"] = "text"
 
 
@@ -74,12 +79,14 @@ Part = Text | Image | File | Refusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """`complete` is False when the model was cut off (token limit, content filter, a broken stream)."""
+    """`complete` is False when the model was cut off (token limit, content filter, a broken stream). `name` tells
+    apart several who speak in one role."""
 
     id: str
     role: Literal["system", "developer", "user", "assistant"]
     content: tuple[Part, ...]
     complete: bool = True
+    name: str = ""
     kind: Literal["message"] = "message"
 
     @property

@@ -15,7 +15,7 @@ from gateway.http_server import server
 
 Step = dict[str, Any]
 """`text`, or `call` (name, arguments), or `status` with `error`; `hold` is an event to wait for before the end;
-`cut` ends the stream without a finish reason."""
+`cut` ends the stream without a finish reason; `logprobs` are tokens, one for each word of the text."""
 
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
@@ -57,13 +57,17 @@ class Upstream:
         if "call" in step:
             (message["tool_calls"],) = (delta["tool_calls"] for delta in deltas(step))
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if "call" in step else "stop"}
+        if "logprobs" in step:
+            choice["logprobs"] = {"content": step["logprobs"]}
         yield json.dumps({"id": "c", "object": "chat.completion", "choices": [choice], "usage": USAGE})
 
     async def stream(self, step: Step) -> AsyncIterator[str]:
         finished = False
         try:
+            tokens = iter(step.get("logprobs", ()))
             for delta in deltas(step):
-                yield frame({"delta": delta, "finish_reason": None})
+                scored = {"logprobs": {"content": [next(tokens)]}} if "logprobs" in step and delta["content"] else {}
+                yield frame({"delta": delta, "finish_reason": None, **scored})
             if hold := step.get("hold"):
                 await hold.wait()
             if not step.get("cut"):

@@ -211,7 +211,12 @@ def part_to_wire(part: Part, role: str) -> Wire:
     match part:
         case Text(text=said, annotations=annotations):
             if role == "assistant":
-                return {"type": "output_text", "text": said, "annotations": list(annotations), "logprobs": []}
+                return {
+                    "type": "output_text",
+                    "text": said,
+                    "annotations": list(annotations),
+                    "logprobs": list(part.logprobs),
+                }
             return {"type": "input_text", "text": said}
         case Refusal(text=said):
             return {"type": "refusal", "refusal": said}

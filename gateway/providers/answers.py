@@ -10,6 +10,7 @@ from gateway.errors import ProviderError
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
 from gateway.providers.chat_chunks import ChunkDecoder
+from gateway.providers.logprobs import ScoredDecoder
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Target
 from gateway.providers.transport import Reply
@@ -130,7 +131,8 @@ def decoder(call: ModelCall, target: Target, *, trusted: bool = True) -> ChunkDe
     """The decoder of one answer; `trusted` as it has it."""
     stops = bool(call.options.get("stop"))
     name = target.provider.name
-    return ChunkDecoder(name, target.id, call.items, stops=stops, trusted=trusted, secrets=target.secrets)
+    kind = ScoredDecoder if call.options.get("logprobs") else ChunkDecoder
+    return kind(name, target.id, call.items, stops=stops, trusted=trusted, secrets=target.secrets)
 
 
 async def whole(reply: Reply, most: int) -> bytes:

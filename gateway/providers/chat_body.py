@@ -24,6 +24,7 @@ PLAIN_OPTIONS = (
     "frequency_penalty",
     "reasoning_effort",
     "verbosity",
+    "logit_bias",
     "logprobs",
     "top_logprobs",
     "user",
@@ -126,10 +127,11 @@ class Conversation:
             match item:
                 case Message(role="assistant"):
                     self._flush()
-                    self._begin()["content"] = self._assistant_content(item)
+                    self._begin().update({"content": self._assistant_content(item), **self._name(item)})
                 case Message():
                     self._flush()
-                    self._messages.append({"role": self._role(item.role), "content": self._content(item.content)})
+                    said = {"role": self._role(item.role), "content": self._content(item.content)}
+                    self._messages.append({**said, **self._name(item)})
                 case Reasoning():
                     if item.state.get("provider") == self._provider:
                         self._think(item, current=position > last_user)
@@ -208,6 +210,9 @@ class Conversation:
 
     def _role(self, role: str) -> str:
         return "system" if role == "developer" and not self._vendor.developer else role
+
+    def _name(self, message: Message) -> Json:
+        return {"name": message.name} if message.name and self._vendor.names else {}
 
     def _assistant_content(self, message: Message) -> Any:
         if self._vendor.refusals and any(isinstance(part, Refusal) for part in message.content):

@@ -17,10 +17,10 @@ class Vendor:
     `keys` and `bases` are the environment variables of its API key and base URL; the first that is set wins.
     `base_path` is added to a base URL that does not end in it. `needs_key` is False for servers one runs oneself.
     `max_tokens` is its name for the output limit, `seed` for the seed. `developer` says that it knows the role of
-    that name, `refusals` that it takes refusals back, `usage_option` that it takes `stream_options`,
-    `rich_results` that a tool's result may hold images, `tokens` that its embedding models take OpenAI's tokens in
-    place of text. `call_ids` is the exact length of its tool call ids
-    (letters and digits), where it has one.
+    that name, `names` that messages may say who speaks, `refusals` that it takes refusals back, `usage_option` that it
+    takes `stream_options`, `rich_results` that a tool's result may hold images, `tokens` that its embedding models take
+    OpenAI's tokens in place of text. `call_ids` is the exact length of its tool call ids (letters and digits), where it
+    has one.
     """
 
     lane: Lane = "openai"
@@ -32,6 +32,7 @@ class Vendor:
     max_tokens: str = "max_tokens"
     seed: str = "seed"
     developer: bool = False
+    names: bool = False
     refusals: bool = False
     usage_option: bool = True
     rich_results: bool = False
@@ -62,6 +63,7 @@ VENDORS: dict[str, Vendor] = {
         # The older name is refused by OpenAI's reasoning models; the newer one is taken by all its chat models.
         max_tokens="max_completion_tokens",
         developer=True,
+        names=True,
         refusals=True,
         tokens=True,
     ),
@@ -114,6 +116,7 @@ VENDORS: dict[str, Vendor] = {
         lane="litellm",
         keys=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
         bases=("AZURE_API_BASE",),
+        names=True,
         refusals=True,
         tokens=True,
     ),

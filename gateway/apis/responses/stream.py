@@ -26,6 +26,7 @@ from gateway.events import (
     RunFailed,
     RunPaused,
     RunStarted,
+    ScoredDelta,
     StepDone,
     TextDelta,
 )
@@ -33,7 +34,12 @@ from gateway.items import NO_SERVER, Item, Message, Reasoning, Refusal, Text, To
 from gateway.ports import Turn, TurnEnd
 from gateway.recorder import to_end
 
-PARTS = {TextDelta: "output_text", RefusalDelta: "refusal", ReasoningDelta: "reasoning_text"}
+PARTS = {
+    TextDelta: "output_text",
+    ScoredDelta: "output_text",
+    RefusalDelta: "refusal",
+    ReasoningDelta: "reasoning_text",
+}
 
 
 @dataclass(slots=True)

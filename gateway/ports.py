@@ -49,7 +49,9 @@ class Turn:
     `parent` is the turn this one continues; turns form a tree. A conversation is a name for the newest
     turn of one branch. `instructions` are the client's for this turn only, beside the agent's.
     `options` overrides the agent's `params`. `live` is whether anybody watches the deltas. `wire` is the dialect's own
-    memory of the request, stored and given back unread. `owner` is the id of the API key that asked.
+    memory of the request, stored and given back unread, but for the `metadata` in it, by which turns can be listed.
+    `owner` is the id of the API key that asked. `digest` stands for all that was said before the answer, where a client
+    sends that each time: by it a later turn finds this one.
     """
 
     id: str
@@ -65,6 +67,7 @@ class Turn:
     wire: Mapping[str, Any] = field(default_factory=dict[str, Any])
     owner: str = ""
     created_at: float = 0.0
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class ModelCall:
     Unless `live`, nobody watches the deltas, and the provider may ask for the whole answer at once.
 
     `options` may hold: temperature, top_p, max_output_tokens, stop, seed, presence_penalty,
-    frequency_penalty, tool_choice ("none" | "auto" | "required" | {"name": ...}), parallel_tool_calls,
+    frequency_penalty, logit_bias, tool_choice ("none" | "auto" | "required" | {"name": ...}), parallel_tool_calls,
     response_format ({"type": "text" | "json_object" | "json_schema", "name", "schema", "strict"}),
     reasoning_effort, verbosity, logprobs, top_logprobs, user. Nothing else is ever sent to a vendor.
     """
@@ -259,6 +262,33 @@ class Store(Protocol):
 
     async def get(self, turn_id: str) -> StoredTurn:
         """Raises `NotFound`."""
+        ...
+
+    async def turns(
+        self,
+        owner: str,
+        kind: str,
+        *,
+        after: str | None,
+        limit: int,
+        newest_first: bool,
+        agent: str,
+        metadata: Mapping[str, str],
+    ) -> tuple[list[StoredTurn], bool]:
+        """A page of at most `limit` of this owner's turns after the turn `after`, and whether more follow.
+
+        Turns that came to an answer and whose id begins with `kind`; of the agent of this name, unless it is empty, and
+        with all of this metadata. Raises `NotFound` for an unknown `after`.
+        """
+        ...
+
+    async def by_digest(self, owner: str, digests: Sequence[str]) -> list[tuple[str, str]]:
+        """(digest, id) of this owner's turns that came to an answer and have one of these digests, newest first; the
+        newest few hundred. At most 100 digests."""
+        ...
+
+    async def rewire(self, turn_id: str, wire: Mapping[str, Any]) -> None:
+        """Replace `Turn.wire`. Raises `NotFound`."""
         ...
 
     async def delete(self, turn_id: str) -> None:

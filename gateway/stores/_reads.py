@@ -39,6 +39,18 @@ select items.n, items.id, items.output, body ->> '$.kind', body ->> '$.call_id',
 from branch join items on items.turn = branch.n where items.hidden = 0 order by items.n
 """
 """What `entries` reads of a conversation."""
+ANSWERED = "turns.deleted = 0 and turns.status in ('completed', 'incomplete', 'paused')"
+LISTED = f"""
+select {TURN} where turns.owner = :owner and turns.id >= :kind and turns.id < :beyond and {ANSWERED}
+and (:agent = '' or agents.body ->> '$.name' = :agent)
+and not exists (
+    select 1 from json_each(:metadata) as wanted where not exists (
+        select 1 from json_each(turns.request, '$.wire.metadata') as kept
+        where kept.key = wanted.key and kept.value = wanted.value
+    )
+)
+"""
+MOST_OF_A_DIGEST = 256
 
 
 @dataclass(slots=True)
@@ -76,6 +88,42 @@ def turn(db: sqlite3.Connection, turn_id: str) -> StoredTurn:
         if not rows:
             raise no_turn(turn_id)
         return _turn(db, rows[0])
+
+
+def turns(
+    db: sqlite3.Connection,
+    owner: str,
+    kind: str,
+    after: str | None,
+    limit: int,
+    newest_first: bool,
+    agent: str,
+    metadata: str,
+) -> tuple[list[StoredTurn], bool]:
+    """`metadata` is a JSON object."""
+    asked = {"owner": owner, "kind": kind, "beyond": kind[:-1] + chr(ord(kind[-1]) + 1), "agent": agent}
+    with snapshot(db):
+        place = ""
+        if after is not None:
+            rows = db.execute("select n from turns where id = ? and owner = ?", (after, owner)).fetchall()
+            if not rows:
+                raise NotFound(f"'{after}' not found.", param="after")
+            place = f"and turns.n {'<' if newest_first else '>'} {rows[0][0]}"
+        order = "desc" if newest_first else "asc"
+        rows = db.execute(
+            f"{LISTED} {place} order by turns.n {order} limit :limit",
+            {**asked, "metadata": metadata, "limit": limit + 1},
+        ).fetchall()
+        return [_turn(db, row) for row in rows[:limit]], len(rows) > limit
+
+
+def by_digest(db: sqlite3.Connection, owner: str, digests: Sequence[str]) -> list[tuple[str, str]]:
+    marks = ",".join("?" * len(digests))
+    return db.execute(
+        f"select digest, id from turns where owner = ? and digest in ({marks}) and {ANSWERED} "
+        f"order by n desc limit {MOST_OF_A_DIGEST}",
+        (owner, *digests),
+    ).fetchall()
 
 
 def unfinished(db: sqlite3.Connection) -> tuple[list[StoredTurn], list[str]]:

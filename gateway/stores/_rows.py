@@ -63,7 +63,7 @@ def dump_end(end: TurnEnd) -> str:
 
 TURN = """
     turns.id, parents.id, turns.conversation, agents.body, turns.owner, turns.created_at, turns.request,
-    turns.status, turns.ended_at, turns.ending, turns.n
+    turns.status, turns.ended_at, turns.ending, turns.digest, turns.n
     from turns join agents on agents.key = turns.agent left join turns as parents on parents.n = turns.parent
 """
 """The columns `load_turn` takes, in its order, and the tables they come from."""
@@ -71,7 +71,7 @@ TURN = """
 
 def load_turn(row: Sequence[Any], items: Iterable[tuple[int, str]], intents: frozenset[str]) -> StoredTurn:
     """`row` as selected by TURN; `items` are (output, body), oldest first."""
-    id, parent, conversation, agent, owner, created_at, request, status, ended_at, ending, _ = row
+    id, parent, conversation, agent, owner, created_at, request, status, ended_at, ending, digest, _ = row
     asked = orjson.loads(request)
     given: list[Item] = []
     output: list[Item] = []
@@ -90,6 +90,7 @@ def load_turn(row: Sequence[Any], items: Iterable[tuple[int, str]], intents: fro
         wire=asked["wire"],
         owner=owner,
         created_at=created_at,
+        digest=digest or "",
     )
     end = None if ending is None else _load_end(status, ended_at, orjson.loads(ending))
     return StoredTurn(turn=turn, end=end, output=tuple(output), intents=intents)

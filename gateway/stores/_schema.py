@@ -88,3 +88,11 @@ def m003_intents(db: Database) -> None:
     db.table("intents").create(
         {"turn": int, "call_id": str}, pk=("turn", "call_id"), foreign_keys=[("turn", "turns", "n")], strict=True
     )
+
+
+@MIGRATIONS()
+def m004_digests(db: Database) -> None:
+    """turns.digest  `Turn.digest`; null for a turn that is not looked for by it"""
+    db.conn.execute("alter table turns add column digest text")
+    db.conn.execute("create index turns_digest on turns (owner, digest) where digest is not null")
+    db.conn.execute("create index turns_owner on turns (owner, n, id)")

@@ -12,7 +12,8 @@ from gateway.stores._reads import BRANCH, CONVERSATION, no_conversation, no_item
 from gateway.stores._rows import load_conversation
 
 BEGIN = """
-insert into turns (id, parent, conversation, agent, owner, created_at, request) values (?, ?, ?, ?, ?, ?, ?)
+insert into turns (id, parent, conversation, agent, owner, created_at, request, digest)
+values (?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD = "insert into items (turn, id, output, body) values (?, ?, ?, ?)"
 PURGEABLE = """
@@ -57,7 +58,7 @@ def begin(
         raise ConversationLocked(param="conversation")
     if agent_body is not None:
         db.execute("insert into agents (key, body) values (?, ?) on conflict do nothing", (agent, agent_body))
-    row = (turn.id, parent, turn.conversation, agent, turn.owner, turn.created_at, request)
+    row = (turn.id, parent, turn.conversation, agent, turn.owner, turn.created_at, request, turn.digest or None)
     n = db.execute(BEGIN, row).lastrowid
     if turn.conversation is not None:
         db.execute("update conversations set newest = ? where id = ?", (n, turn.conversation))
@@ -83,6 +84,12 @@ def end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, items: 
     if deleted:
         _purge(db, n)
     return bool(deleted)
+
+
+def rewire(db: sqlite3.Connection, turn_id: str, wire: str) -> None:
+    rewired = "update turns set request = json_set(request, '$.wire', json(?)) where id = ? and deleted = 0"
+    if not db.execute(rewired, (wire, turn_id)).rowcount:
+        raise no_turn(turn_id)
 
 
 def delete(db: sqlite3.Connection, turn_id: str) -> None:

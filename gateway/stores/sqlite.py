@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from gateway.errors import GatewayError, StorageFull
 from gateway.items import Item
@@ -123,6 +123,36 @@ class SQLiteStore:
     async def get(self, turn_id: str) -> StoredTurn:
         """Sequences come back as tuples, whatever was given."""
         return await self._readers.read(partial(_reads.turn, turn_id=turn_id))
+
+    async def turns(
+        self,
+        owner: str,
+        kind: str,
+        *,
+        after: str | None,
+        limit: int,
+        newest_first: bool,
+        agent: str,
+        metadata: Mapping[str, str],
+    ) -> tuple[list[StoredTurn], bool]:
+        return await self._readers.read(
+            partial(
+                _reads.turns,
+                owner=owner,
+                kind=kind,
+                after=after,
+                limit=limit,
+                newest_first=newest_first,
+                agent=agent,
+                metadata=to_json(metadata),
+            )
+        )
+
+    async def by_digest(self, owner: str, digests: Sequence[str]) -> list[tuple[str, str]]:
+        return await self._readers.read(partial(_reads.by_digest, owner=owner, digests=digests))
+
+    async def rewire(self, turn_id: str, wire: Mapping[str, Any]) -> None:
+        await self._writer.write(partial(_writes.rewire, turn_id=turn_id, wire=to_json(wire)))
 
     async def delete(self, turn_id: str) -> None:
         await self._writer.write(partial(_writes.delete, turn_id=turn_id), lambda _: self._histories.forget(turn_id))

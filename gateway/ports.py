@@ -283,8 +283,8 @@ class Store(Protocol):
         ...
 
     async def by_digest(self, owner: str, digests: Sequence[str]) -> list[tuple[str, str]]:
-        """(digest, id) of this owner's turns that came to an answer and have one of these digests, newest first; the
-        newest few hundred. At most 100 digests."""
+        """(digest, id) of this owner's turns that came to an answer and have one of these digests: digest by digest,
+        the newest first, and of each only the newest few."""
         ...
 
     async def rewire(self, turn_id: str, wire: Mapping[str, Any]) -> None:

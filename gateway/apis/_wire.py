@@ -111,8 +111,11 @@ def first_problem(problems: list[ErrorDetails]) -> tuple[str, tuple[int | str, .
     """Its type, place and message. Where a string or a list may stand, what is wrong with the list, if it was one."""
     first = problems[0]
     *where, last = first["loc"] or ("",)
-    if last != "str" or len(problems) == 1:
+    choice = str(last).startswith("literal[")
+    if (last != "str" and not choice) or (len(problems) == 1 and not choice):
         return first["type"], first["loc"], first["msg"]
+    if choice:
+        return problem_of_choice(problems, where)
     second = problems[1]
     # Its place has the branch of the union in it: ("input", "list[dict[str,any]]", 0).
     branch = len(where)
@@ -122,6 +125,16 @@ def first_problem(problems: list[ErrorDetails]) -> tuple[str, tuple[int | str, .
     if second["type"] == "list_type" and not inside:
         return "list_type", tuple(where), "Input should be a string or an array"
     return second["type"], (*where, *inside), second["msg"]
+
+
+def problem_of_choice(problems: list[ErrorDetails], where: list[int | str]) -> tuple[str, tuple[int | str, ...], str]:
+    """The problem where one of some words or an object may stand: what is wrong with the object, if it was one."""
+    first, *others = problems
+    branch = len(where)
+    inside = [other for other in others if list(other["loc"][:branch]) == where and len(other["loc"]) > branch + 1]
+    if not inside:
+        return first["type"], tuple(where), first["msg"]
+    return inside[0]["type"], (*where, *inside[0]["loc"][branch + 1 :]), inside[0]["msg"]
 
 
 def error_body(error: GatewayError) -> dict[str, Any]:

@@ -50,7 +50,8 @@ and not exists (
     )
 )
 """
-MOST_OF_A_DIGEST = 256
+SAME = 64
+"""Turns of one digest that are looked at: many conversations may begin with the same word."""
 
 
 @dataclass(slots=True)
@@ -118,12 +119,8 @@ def turns(
 
 
 def by_digest(db: sqlite3.Connection, owner: str, digests: Sequence[str]) -> list[tuple[str, str]]:
-    marks = ",".join("?" * len(digests))
-    return db.execute(
-        f"select digest, id from turns where owner = ? and digest in ({marks}) and {ANSWERED} "
-        f"order by n desc limit {MOST_OF_A_DIGEST}",
-        (owner, *digests),
-    ).fetchall()
+    same = f"select id from turns where owner = ? and digest = ? and {ANSWERED} order by n desc limit {SAME}"
+    return [(digest, id) for digest in digests for (id,) in db.execute(same, (owner, digest))]
 
 
 def unfinished(db: sqlite3.Connection) -> tuple[list[StoredTurn], list[str]]:

@@ -65,6 +65,35 @@ async def test_a_client_that_hangs_up_before_the_first_token_ends_the_run(start_
             await silent.over.wait()
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_hangs_up_ends_all_choices(start_gateway, stream):
+    steps = Steps(asyncio.Event()), Steps(asyncio.Event())
+    async with start_gateway(*steps) as gateway:
+        writer = await connect(gateway)
+        writer.write(bare(gateway, "/v1/chat/completions", {**CHAT, "n": 2, "stream": stream}))
+        for step in steps:
+            await step.asked.wait()
+        writer.close()
+        async with asyncio.timeout(5):
+            for step in steps:
+                await step.over.wait()
+
+
+async def test_a_completion_that_is_stored_goes_on_without_its_client(start_gateway):
+    release = asyncio.Event()
+    silent = Steps(release, say("one"))
+    async with start_gateway(silent) as gateway:
+        writer = await connect(gateway)
+        writer.write(bare(gateway, "/v1/chat/completions", {**CHAT, "store": True}))
+        await silent.asked.wait()
+        writer.close()
+        release.set()
+        async with asyncio.timeout(5):
+            while not (listed := (await gateway.openai.chat.completions.list()).data):
+                pass
+    assert listed[0].choices[0].message.content == "one"
+
+
 async def test_a_stored_stream_goes_on_when_its_client_hangs_up_before_the_first_token(start_gateway):
     release = asyncio.Event()
     silent = Steps(release, say("one"))

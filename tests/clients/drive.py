@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import openai
+from pydantic import BaseModel
 
 FUNCTION = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": False}
 
@@ -43,12 +44,34 @@ def main(url: str, key: str) -> dict[str, Any]:
     listed = client.conversations.items.list(conversation.id, limit=2, order="asc")
     seen["conversation"] = [item.type for item in listed]
     seen["deleted"] = client.conversations.delete(conversation.id).deleted
+    seen["chat helpers"] = chat_helpers(client)
     client.responses.delete(response.id)
     try:
         client.responses.retrieve(response.id)
     except openai.NotFoundError as error:
         seen["error"] = [error.status_code, error.code, bool(error.request_id)]
     return seen
+
+
+def chat_helpers(client: openai.OpenAI) -> list[Any]:
+    """What the client makes of streams and schemas, several choices and completions that are stored."""
+
+    class City(BaseModel):
+        name: str
+
+    completions = client.chat.completions
+    asked: dict[str, Any] = {"model": "talker", "messages": [{"role": "user", "content": "hi"}]}
+    with completions.stream(**asked, response_format=City) as stream:
+        streamed = stream.get_final_completion().choices[0].message.parsed
+    parsed = completions.parse(**asked, response_format=City).choices[0].message.parsed
+    with completions.stream(**asked, tools=[openai.pydantic_function_tool(City)]) as stream:
+        (tool_call,) = stream.get_final_completion().choices[0].message.tool_calls or ()
+    made = completions.create(**asked, n=2, store=True, metadata={"a": "b"})
+    listed = [completion.id == made.id for completion in completions.list(metadata={"a": "b"}, limit=1)]
+    kept = completions.retrieve(made.id).choices == made.choices
+    completions.update(made.id, metadata={"a": "c"})
+    deleted = completions.delete(made.id).deleted
+    return [streamed == parsed == tool_call.function.parsed_arguments == City(name="Oslo"), listed, kept, deleted]
 
 
 if __name__ == "__main__":

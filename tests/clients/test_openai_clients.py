@@ -64,6 +64,9 @@ async def test_the_official_client_finds_nothing_amiss(start_gateway, home, driv
             for step in (0, 1)
         ),
         [say("hello there", "msg_9")],
+        *([say('{"name": "Oslo"}')] for _ in range(2)),
+        [call("City", '{"name": "Oslo"}')],
+        *([say("hello there")] for _ in range(2)),
     ]
     async with start_gateway(*steps, servers=servers) as gateway:
         seen = await drive("drive.py", major, gateway)
@@ -79,6 +82,7 @@ async def test_the_official_client_finds_nothing_amiss(start_gateway, home, driv
         "mcp call stream": ["response.mcp_call.completed"],
         "conversation": ["message", "message", "message"],
         "deleted": True,
+        "chat helpers": [True, [True], True, True],
         "error": [404, "not_found", True],
     }
 

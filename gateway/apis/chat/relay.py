@@ -39,7 +39,8 @@ class RawModels:
         """None for a request that the engine has to answer, or to refuse. Raises ProviderError."""
         large = len(body) > LARGE_BODY
         asked = await asyncio.to_thread(request_for_a_model, body) if large else request_for_a_model(body)
-        if asked is None or not self._is_raw(asked["model"]):
+        # What is to be stored is stored here, where its owner can find it.
+        if asked is None or asked.get("store") is True or not self._is_raw(asked["model"]):
             return None
         async with aborted_when_gone(request.scope, request.receive):
             relayed = await self._relay.relay(asked["model"], asked)

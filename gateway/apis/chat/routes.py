@@ -1,35 +1,82 @@
-"""The route of the Chat Completions dialect."""
+"""The routes of the Chat Completions dialect."""
+
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.agents.catalog import Catalog
+from gateway.apis._choices import SideBySide, start_all
 from gateway.apis._wire import EventStream, begun, json_response, parsed, read_body, until_ended, wanted
+from gateway.apis.chat import stored
+from gateway.apis.chat.choices import SideBySideChunks, choices
 from gateway.apis.chat.relay import RawModels
+from gateway.apis.chat.resent import continued
 from gateway.apis.chat.schema import ChatRequest
 from gateway.apis.chat.to_turn import to_turn
-from gateway.apis.chat.to_wire import Chunks, to_completion
-from gateway.ports import Relay, Store
-from gateway.runs import Runs
+from gateway.apis.chat.to_wire import Chunks, to_answer, to_completion
+from gateway.errors import InvalidRequest, NotFound
+from gateway.ports import Relay, Store, Turn
+from gateway.runs import Run, Runs
+
+
+class Completions:
+    """Makes completions. `raw_models` answers where it can; the models it leaves are agents without instructions."""
+
+    def __init__(self, runs: Runs, catalog: Catalog, store: Store, raw_models: RawModels | None) -> None:
+        self._runs = runs
+        self._catalog = catalog
+        self._store = store
+        self._raw_models = raw_models
+
+    async def create(self, request: Request) -> Response:
+        content = await read_body(request)
+        if self._raw_models is not None and (answer := await self._raw_models.answer(request, content)) is not None:
+            return answer
+        body = await parsed(content, ChatRequest)
+        started = await self._start(to_turn(body, self._catalog.find(body.model), request.state.owner), request)
+        usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+        if len(started) > 1:
+            return await side_by_side(started, request, stream=bool(body.stream), include_usage=usage)
+        (run,) = started
+        if body.stream:
+            await begun(run, request)
+            return EventStream(run, Chunks(run.turn, include_usage=usage).render)
+        await until_ended(run, request)
+        return json_response(to_completion([to_answer(run.turn, run.events)]))
+
+    async def _start(self, turn: Turn, request: Request) -> Sequence[Run]:
+        """Begin a run for each choice; one that is stored, after what is known of its history."""
+        if not turn.stored:
+            return await self._start_all(turn, request)
+        try:
+            return await self._start_all(await continued(turn, self._store), request)
+        except NotFound:
+            # What it was to continue was deleted in this moment.
+            return await self._start_all(await continued(turn, self._store), request)
+
+    async def _start_all(self, turn: Turn, request: Request) -> Sequence[Run]:
+        try:
+            return await start_all(self._runs, choices(turn), wanted(request))
+        except InvalidRequest as error:
+            if error.param == "input":
+                error.param = "messages"
+            raise
+
+
+async def side_by_side(started: Sequence[Run], request: Request, *, stream: bool, include_usage: bool) -> Response:
+    """The answer with several choices."""
+    runs = SideBySide(started)
+    if stream:
+        await runs.begun(request)
+        chunks = SideBySideChunks([run.turn for run in started], include_usage=include_usage)
+        return EventStream(runs, chunks.render)
+    await runs.ended(request)
+    return json_response(to_completion([to_answer(run.turn, run.events) for run in started]))
 
 
 def routes(runs: Runs, catalog: Catalog, store: Store, relay: Relay | None = None) -> list[BaseRoute]:
-    """`relay` answers for raw models where it can; those it cannot answer for are agents without instructions."""
     raw_models = RawModels(relay, catalog) if relay is not None else None
-
-    async def create(request: Request) -> Response:
-        content = await read_body(request)
-        if raw_models is not None and (answer := await raw_models.answer(request, content)) is not None:
-            return answer
-        body = await parsed(content, ChatRequest)
-        turn = to_turn(body, catalog.find(body.model), request.state.owner)
-        run = await runs.start(turn, wanted=wanted(request))
-        if body.stream:
-            await begun(run, request)
-            usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-            return EventStream(run, Chunks(turn, include_usage=usage).render)
-        await until_ended(run, request)
-        return json_response(to_completion(turn, run.events))
-
-    return [Route("/v1/chat/completions", create, methods=["POST"])]
+    create = Completions(runs, catalog, store, raw_models).create
+    return [Route("/v1/chat/completions", create, methods=["POST"]), *stored.routes(runs, store)]

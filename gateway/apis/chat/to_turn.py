@@ -4,11 +4,13 @@ import time
 from typing import Any
 
 from gateway.agents.spec import AgentSpec
+from gateway.apis._items import metadata_of
 from gateway.apis._requests import to_choice, to_format, to_tool
-from gateway.apis.chat.schema import ChatMessage, ChatRequest, ContentPart, NamedToolChoice
+from gateway.apis.chat.messages import Reader, missing, wrong
+from gateway.apis.chat.schema import AllowedTools, ChatRequest, NamedTool
 from gateway.errors import InvalidRequest
-from gateway.items import File, Image, Item, Message, Part, Refusal, Text, ToolCall, ToolResult, new_id
-from gateway.ports import Turn
+from gateway.items import new_id
+from gateway.ports import ToolSpec, Turn
 
 SAME_NAME = (
     "temperature",
@@ -16,6 +18,9 @@ SAME_NAME = (
     "seed",
     "presence_penalty",
     "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
     "parallel_tool_calls",
     "reasoning_effort",
     "verbosity",
@@ -23,86 +28,120 @@ SAME_NAME = (
     "stop",
 )
 """Fields whose name and meaning are the same in `ModelCall.options`."""
+ECHOED = (
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "tool_choice",
+    "tools",
+    "response_format",
+)
+"""Fields that a stored completion shows again."""
 
 
 def to_turn(body: ChatRequest, agent: AgentSpec, owner: str) -> Turn:
-    items = [item for number, message in enumerate(body.messages) for item in to_items(message, number)]
+    """The whole request as one turn, whatever of it is known from earlier ones. Raises InvalidRequest."""
+    refuse(body)
+    tools = to_tools(body)
     return Turn(
         id=new_id("chatcmpl").replace("_", "-", 1),
         agent=agent,
-        input=items,
-        client_tools=[to_tool(tool.function) for tool in body.tools or ()],
-        options=to_options(body),
-        stored=False,
+        input=Reader().items(body.messages),
+        client_tools=tools,
+        options=to_options(body, tools),
+        stored=bool(body.store),
         live=bool(body.stream),
+        wire=to_wire(body),
         owner=owner,
         created_at=time.time(),
     )
 
 
-def to_items(message: ChatMessage, number: int) -> list[Item]:
-    """One message is one item, but an assistant message with tool calls is a message and its calls."""
-    where = f"messages[{number}]"
-    parts = to_parts(message.content, where)
-    if message.role == "tool":
-        if not message.tool_call_id:
-            raise InvalidRequest(
-                f"Missing required parameter: '{where}.tool_call_id'.",
-                param=f"{where}.tool_call_id",
-                code="missing_required_parameter",
-            )
-        return [ToolResult(id=new_id("fco"), call_id=message.tool_call_id, content=parts)]
-    if message.role != "assistant":
-        if message.content is None:
-            raise InvalidRequest(f"Invalid value for '{where}.content': expected a string.", param=f"{where}.content")
-        return [Message(id=new_id("msg"), role=message.role, content=parts)]
-    if message.refusal:
-        parts = (*parts, Refusal(text=message.refusal))
-    said: list[Item] = [Message(id=new_id("msg"), role="assistant", content=parts)] if parts else []
-    calls = [
-        ToolCall(id=new_id("fc"), call_id=call.id, name=call.function.name, arguments=call.function.arguments)
-        for call in message.tool_calls or ()
-    ]
-    return [*said, *calls]
+def refuse(body: ChatRequest) -> None:
+    """What is well formed but cannot be had here."""
+    if body.modalities is not None and "audio" in body.modalities:
+        raise wrong("modalities", "only ['text'] is supported.")
+    if body.web_search_options is not None:
+        raise wrong("web_search_options", "this gateway has no web search of its own; give the agent a tool for it.")
+    if body.top_logprobs and not body.logprobs:
+        raise wrong("top_logprobs", "it needs 'logprobs' to be true.")
+    if body.tools and body.functions:
+        raise InvalidRequest(
+            "Mutually exclusive parameters: 'tools' and 'functions'. Give only one of them.",
+            param="functions",
+            code="mutually_exclusive_parameters",
+        )
 
 
-def to_parts(content: str | list[ContentPart] | None, where: str) -> tuple[Part, ...]:
-    if content is None or content == "":
-        return ()
-    if isinstance(content, str):
-        return (Text(text=content),)
-    return tuple(to_part(part, f"{where}.content[{number}]") for number, part in enumerate(content))
+def is_legacy(body: ChatRequest) -> bool:
+    """Whether the client speaks of functions and not of tools, and so wants to be answered."""
+    return body.functions is not None and not body.tools
 
 
-def to_part(part: ContentPart, where: str) -> Part:
-    match part:
-        case ContentPart(type="text", text=str(text)):
-            return Text(text=text)
-        case ContentPart(type="refusal", refusal=str(text)):
-            return Refusal(text=text)
-        case ContentPart(type="image_url", image_url={"url": str(url), **more}):
-            return Image(url=url, detail=str(more.get("detail") or "auto"))
-        case ContentPart(type="file", file=dict(file)):
-            return File(
-                name=str(file.get("filename") or ""),
-                data=str(file.get("file_data") or ""),
-                file_id=str(file.get("file_id") or ""),
-            )
-        case _:
-            raise InvalidRequest(
-                f"Invalid value for '{where}': a part is text, image_url, file or refusal with the field of that name.",
-                param=where,
-                code="invalid_value",
-            )
+def to_tools(body: ChatRequest) -> list[ToolSpec]:
+    """The client's own functions; of those, the ones that `tool_choice` allows."""
+    if is_legacy(body):
+        return [to_tool(function) for function in body.functions or ()]
+    tools: list[ToolSpec] = []
+    for number, tool in enumerate(body.tools or ()):
+        if tool.type != "function":
+            raise wrong(f"tools[{number}].type", f"{tool.type!r} is not supported; only 'function' is.")
+        if tool.function is None:
+            raise missing(f"tools[{number}].function")
+        tools.append(to_tool(tool.function))
+    if (allowed := allowed_tools(body)) is None:
+        return tools
+    names = {named(tool, f"tool_choice.allowed_tools.tools[{n}]", tools) for n, tool in enumerate(allowed.tools)}
+    return [tool for tool in tools if tool.name in names]
 
 
-def to_options(body: ChatRequest) -> dict[str, Any]:
+def allowed_tools(body: ChatRequest) -> AllowedTools | None:
+    choice = body.tool_choice
+    if choice is None or isinstance(choice, str) or choice.type != "allowed_tools":
+        return None
+    if choice.allowed_tools is None:
+        raise missing("tool_choice.allowed_tools")
+    return choice.allowed_tools
+
+
+def named(tool: NamedTool, where: str, known: list[ToolSpec] | None = None) -> str:
+    """The name of the function that is meant; one of those `known`, if they are given."""
+    if tool.type != "function":
+        raise wrong(f"{where}.type", f"{tool.type!r} is not supported; only 'function' is.")
+    if tool.function is None:
+        raise missing(f"{where}.function")
+    name = tool.function.name
+    if known is not None and all(name != one.name for one in known):
+        raise wrong(where, f"there is no function {name!r} in 'tools'.")
+    return name
+
+
+def to_options(body: ChatRequest, tools: list[ToolSpec]) -> dict[str, Any]:
     """What the client set, in the vocabulary of `ModelCall.options`."""
     options = {name: value for name in SAME_NAME if (value := getattr(body, name)) is not None}
     if (limit := body.max_completion_tokens or body.max_tokens) is not None:
         options["max_output_tokens"] = limit
-    if (choice := body.tool_choice) is not None:
-        options["tool_choice"] = to_choice(choice.function if isinstance(choice, NamedToolChoice) else choice)
     if (form := body.response_format) is not None:
         options["response_format"] = to_format(form.type, form.json_schema)
+    if is_legacy(body):
+        if (called := body.function_call) is not None:
+            options["tool_choice"] = to_choice(called)
+    elif (allowed := allowed_tools(body)) is not None:
+        options["tool_choice"] = allowed.mode
+    elif isinstance(choice := body.tool_choice, str):
+        options["tool_choice"] = choice
+    elif choice is not None:
+        options["tool_choice"] = {"name": named(choice, "tool_choice")}
     return options
+
+
+def to_wire(body: ChatRequest) -> dict[str, Any]:
+    """What the answer depends on, and for one that is stored what is shown of the request."""
+    wire: dict[str, Any] = {"legacy": is_legacy(body), "logprobs": bool(body.logprobs), "choices": body.n or 1}
+    metadata = metadata_of(body.metadata)
+    if body.store:
+        echo = body.model_dump(mode="json", include=set(ECHOED), by_alias=True, exclude_none=True)
+        wire |= {"metadata": metadata, "user": body.user, "echo": {name: echo.get(name) for name in ECHOED}}
+    return wire

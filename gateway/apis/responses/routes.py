@@ -59,8 +59,8 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
             stored = await store.get(id)
         except NotFound:
             raise missing from None
-        # Conversation items that were added without a model are turns too, but no responses.
-        if stored.turn.owner != request.state.owner or not stored.turn.wire:
+        # Conversation items that were added without a model, and completions, are turns too, but no responses.
+        if stored.turn.owner != request.state.owner or not id.startswith("resp_"):
             raise missing
         return stored
 

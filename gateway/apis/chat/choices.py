@@ -1,0 +1,42 @@
+"""The choices of one completion: a turn for each of them, and their runs as one stream of chunks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.apis._choices import Said
+from gateway.apis.chat.to_wire import Chunks, together
+from gateway.events import RunFailed, Usage
+from gateway.ports import Turn
+
+
+def choice_id(id: str, index: int) -> str:
+    """The id of the turn behind a choice. Only the first is seen outside."""
+    return f"choice{index}_{id}" if index else id
+
+
+def choices(turn: Turn) -> list[Turn]:
+    """A turn for each choice that was asked for."""
+    return [replace(turn, id=choice_id(turn.id, index)) for index in range(turn.wire.get("choices", 1))]
+
+
+class SideBySideChunks:
+    """Renders what `SideBySide` tells. The stream ends when all choices have."""
+
+    def __init__(self, turns: Sequence[Turn], *, include_usage: bool) -> None:
+        id = turns[0].id
+        self._choices = [
+            Chunks(turn, include_usage=include_usage, id=id, index=index, ended=self._ended)
+            for index, turn in enumerate(turns)
+        ]
+        self._usages: list[Usage] = []
+
+    def render(self, said: Said | RunFailed) -> bytes:
+        if isinstance(said, RunFailed):
+            return self._choices[0].render(said)
+        return self._choices[said.index].render(said.event)
+
+    def _ended(self, usage: Usage) -> bytes:
+        self._usages.append(usage)
+        if len(self._usages) < len(self._choices):
+            return b""
+        return self._choices[0].tail(together(self._usages))

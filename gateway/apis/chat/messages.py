@@ -1,0 +1,186 @@
+"""Messages as items, and back."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gateway.apis.chat.schema import ChatMessage, ContentPart, FunctionCall
+from gateway.errors import InvalidRequest
+from gateway.items import File, Image, Item, Message, Part, Refusal, Text, ToolCall, ToolResult, new_id
+
+Wire = dict[str, Any]
+
+
+def wrong(where: str, message: str, code: str = "invalid_value") -> InvalidRequest:
+    return InvalidRequest(f"Invalid value for '{where}': {message}", param=where, code=code)
+
+
+def missing(where: str) -> InvalidRequest:
+    return InvalidRequest(f"Missing required parameter: '{where}'.", param=where, code="missing_required_parameter")
+
+
+class Reader:
+    """Reads messages in their order. A function's result names no call: it belongs to the last call of that name."""
+
+    def __init__(self) -> None:
+        self._called: dict[str, str] = {}
+
+    def items(self, messages: Sequence[ChatMessage]) -> list[Item]:
+        return [item for number, message in enumerate(messages) for item in self._items(message, number)]
+
+    def _items(self, message: ChatMessage, number: int) -> list[Item]:
+        """One message is one item, but an assistant message with tool calls is a message and its calls."""
+        where = f"messages[{number}]"
+        parts = to_parts(message.content, where)
+        match message.role:
+            case "tool":
+                if not message.tool_call_id:
+                    raise missing(f"{where}.tool_call_id")
+                return [ToolResult(id=new_id("fco"), call_id=message.tool_call_id, content=parts)]
+            case "function":
+                return [ToolResult(id=new_id("fco"), call_id=self._call_of(message, where), content=parts)]
+            case "assistant":
+                return self._said(message, parts, number)
+            case role:
+                if message.content is None:
+                    raise InvalidRequest(
+                        f"Invalid value for '{where}.content': expected a string.", param=f"{where}.content"
+                    )
+                return [Message(id=new_id("msg"), role=role, content=parts, name=message.name or "")]
+
+    def _said(self, message: ChatMessage, parts: tuple[Part, ...], number: int) -> list[Item]:
+        if message.refusal:
+            parts = (*parts, Refusal(text=message.refusal))
+        items: list[Item] = []
+        if parts:
+            items.append(Message(id=new_id("msg"), role="assistant", content=parts, name=message.name or ""))
+        for place, call in enumerate(message.tool_calls or ()):
+            where = f"messages[{number}].tool_calls[{place}]"
+            if call.type != "function":
+                raise wrong(f"{where}.type", f"{call.type!r} is not supported; only 'function' is.")
+            if call.function is None:
+                raise missing(f"{where}.function")
+            items.append(to_call(call.id, call.function))
+        if (called := message.function_call) is not None:
+            # The same id each time, so that what a provider has cached of the prompt still fits.
+            self._called[called.name] = f"call_{number}"
+            items.append(to_call(self._called[called.name], called))
+        return items
+
+    def _call_of(self, message: ChatMessage, where: str) -> str:
+        if not message.name:
+            raise missing(f"{where}.name")
+        if message.name not in self._called:
+            raise wrong(f"{where}.name", f"no function_call of {message.name!r} came before.")
+        return self._called[message.name]
+
+
+def to_call(call_id: str, function: FunctionCall) -> ToolCall:
+    return ToolCall(id=new_id("fc"), call_id=call_id, name=function.name, arguments=function.arguments)
+
+
+def to_parts(content: str | list[ContentPart] | None, where: str) -> tuple[Part, ...]:
+    if content is None or content == "":
+        return ()
+    if isinstance(content, str):
+        return (Text(text=content),)
+    return tuple(to_part(part, f"{where}.content[{number}]") for number, part in enumerate(content))
+
+
+def to_part(part: ContentPart, where: str) -> Part:
+    match part:
+        case ContentPart(type="text", text=str(text)):
+            return Text(text=text)
+        case ContentPart(type="refusal", refusal=str(text)):
+            return Refusal(text=text)
+        case ContentPart(type="image_url", image_url={"url": str(url), **more}):
+            return Image(url=url, detail=str(more.get("detail") or "auto"))
+        case ContentPart(type="file", file=dict(file)) if file.get("file_data") or file.get("file_id"):
+            return File(
+                name=str(file.get("filename") or ""),
+                data=str(file.get("file_data") or ""),
+                file_id=str(file.get("file_id") or ""),
+            )
+        case ContentPart(type="input_audio"):
+            raise wrong(f"{where}.type", "audio is not supported; send what was said as text.")
+        case _:
+            raise wrong(where, "a part is text, image_url, file (file_data or file_id) or refusal with that field.")
+
+
+def answer_of(output: Iterable[Item]) -> tuple[list[Message], list[ToolCall]]:
+    """What a client sees of a run: its messages, and the calls that the client is to answer."""
+    messages: list[Message] = []
+    calls: list[ToolCall] = []
+    for item in output:
+        if isinstance(item, Message):
+            messages.append(item)
+        elif isinstance(item, ToolCall) and not item.server:
+            calls.append(item)
+    return messages, calls
+
+
+def said_in(messages: Iterable[Message]) -> tuple[str, str]:
+    """The text and the refusal of several messages that are shown as one; a blank line keeps apart what they say."""
+    messages = list(messages)
+    text = "\n\n".join(message.text for message in messages if message.text)
+    refusal = "".join(part.text for message in messages for part in message.content if isinstance(part, Refusal))
+    return text, refusal
+
+
+def to_tool_call(call: ToolCall) -> Wire:
+    return {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def to_messages(items: Iterable[Item]) -> list[Wire]:
+    """A history as messages, the gateway's own calls left out: what an assistant said and called for is one message
+    up to what somebody else says."""
+    messages: list[Wire] = []
+    hidden: set[str] = set()
+    step: list[Item] = []
+
+    def flush() -> None:
+        if step:
+            said, calls = answer_of(step)
+            text, refusal = said_in(said)
+            shown: Wire = {"role": "assistant", "content": text or None, "refusal": refusal or None}
+            messages.append(shown | ({"tool_calls": [to_tool_call(call) for call in calls]} if calls else {}))
+            step.clear()
+
+    for item in items:
+        match item:
+            case Message(role="assistant"):
+                step.append(item)
+            case ToolCall():
+                if item.server:
+                    hidden.add(item.call_id)
+                else:
+                    step.append(item)
+            case Message():
+                flush()
+                messages.append({"role": item.role, **to_content(item.content), "name": item.name or None})
+            case ToolResult() if item.call_id not in hidden:
+                flush()
+                messages.append({"role": "tool", "tool_call_id": item.call_id, **to_content(item.content)})
+            case _:
+                pass
+    flush()
+    return messages
+
+
+def to_content(parts: Sequence[Part]) -> Wire:
+    """Text as `content`; anything else as `content_parts`, which is where OpenAI's stored messages have it."""
+    if all(isinstance(part, Text) for part in parts):
+        return {"content": "".join(part.text for part in parts if isinstance(part, Text)), "content_parts": None}
+    return {"content": None, "content_parts": [to_content_part(part) for part in parts]}
+
+
+def to_content_part(part: Part) -> Wire:
+    match part:
+        case Text(text=text):
+            return {"type": "text", "text": text}
+        case Refusal(text=text):
+            return {"type": "refusal", "refusal": text}
+        case Image(url=url, detail=detail):
+            return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
+        case File(name=name, data=data, file_id=id):
+            given = {"filename": name, "file_data": data, "file_id": id}
+            return {"type": "file", "file": {key: value for key, value in given.items() if value}}

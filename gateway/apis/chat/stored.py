@@ -1,0 +1,136 @@
+"""Completions that were stored: https://platform.openai.com/docs/api-reference/chat/list and what follows there."""
+
+import re
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.apis._items import metadata_of
+from gateway.apis._wire import json_response, parse
+from gateway.apis.chat.choices import choice_id
+from gateway.apis.chat.messages import Wire, to_messages
+from gateway.apis.chat.to_wire import Answer, to_completion
+from gateway.errors import InvalidRequest, NotFound
+from gateway.ports import Store, StoredTurn
+from gateway.runs import Runs
+
+KIND = "chatcmpl-"
+METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
+
+
+class UpdateBody(BaseModel):
+    metadata: dict[str, str] | None = Field(fail_fast=True)
+
+
+class StoredCompletions:
+    """Another key's completion is not found, as if it did not exist, nor is one that has not come to an answer."""
+
+    def __init__(self, runs: Runs, store: Store) -> None:
+        self._runs = runs
+        self._store = store
+
+    async def retrieve(self, request: Request) -> Response:
+        return json_response(await self._show(await self._find(request)))
+
+    async def update(self, request: Request) -> Response:
+        stored, body = await self._find(request), await parse(request, UpdateBody)
+        await self._store.rewire(stored.turn.id, {**stored.turn.wire, "metadata": metadata_of(body.metadata)})
+        return json_response(await self._show(await self._store.get(stored.turn.id)))
+
+    async def delete(self, request: Request) -> Response:
+        stored = await self._find(request)
+        for index in range(stored.turn.wire["choices"]):
+            id = choice_id(stored.turn.id, index)
+            if run := self._runs.find(id):
+                await run.cancel()
+            try:
+                await self._store.delete(id)
+            except NotFound:
+                continue
+        return json_response({"id": stored.turn.id, "object": "chat.completion.deleted", "deleted": True})
+
+    async def list(self, request: Request) -> Response:
+        limit, newest_first = paging(request)
+        query = request.query_params
+        metadata = {found[1]: value for key, value in query.items() if (found := METADATA.fullmatch(key))}
+        turns, has_more = await self._store.turns(
+            request.state.owner,
+            KIND,
+            after=query.get("after"),
+            limit=limit,
+            newest_first=newest_first,
+            agent=query.get("model", ""),
+            metadata=metadata,
+        )
+        return json_response(page([await self._show(turn) for turn in turns], has_more=has_more))
+
+    async def messages(self, request: Request) -> Response:
+        """What the completion was asked with, the whole of it."""
+        stored, (limit, newest_first) = await self._find(request), paging(request)
+        answer = {item.id for item in stored.output}
+        history = [item for item in await self._store.history(stored.turn.id) if item.id not in answer]
+        listed = [{"id": f"{stored.turn.id}-{n}", **message} for n, message in enumerate(to_messages(history))]
+        if newest_first:
+            listed.reverse()
+        if (after := request.query_params.get("after")) is not None:
+            places = [n for n, message in enumerate(listed) if message["id"] == after]
+            if not places:
+                raise NotFound(f"Message with id '{after}' not found.", param="after")
+            listed = listed[places[0] + 1 :]
+        return json_response(page(listed[:limit], has_more=len(listed) > limit))
+
+    async def _find(self, request: Request) -> StoredTurn:
+        id = request.path_params["id"]
+        missing = NotFound(f"Chat completion with id '{id}' not found.", param="id")
+        try:
+            stored = await self._store.get(id)
+        except NotFound:
+            raise missing from None
+        if stored.turn.owner != request.state.owner or not id.startswith(KIND) or not has_answer(stored):
+            raise missing
+        return stored
+
+    async def _show(self, first: StoredTurn) -> Wire:
+        """The completion with all of its choices, and what OpenAI tells of the request."""
+        turns = [first]
+        for index in range(1, first.turn.wire["choices"]):
+            try:
+                turns.append(await self._store.get(choice_id(first.turn.id, index)))
+            except NotFound:
+                continue
+        answers = [Answer(turn.turn, turn.output, turn.end) for turn in turns if has_answer(turn) and turn.end]
+        wire = first.turn.wire
+        asked = {**wire["echo"], "input_user": wire["user"], "metadata": wire["metadata"], "request_id": None}
+        return {**to_completion(answers), **asked}
+
+
+def has_answer(stored: StoredTurn) -> bool:
+    return stored.end is not None and stored.end.status in ("completed", "incomplete", "paused")
+
+
+def paging(request: Request) -> tuple[int, bool]:
+    """The most entries of a page, and whether the newest come first. Raises InvalidRequest."""
+    limit, order = request.query_params.get("limit", "20"), request.query_params.get("order", "asc")
+    if not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= 100:
+        raise InvalidRequest("Invalid value for 'limit': a number from 1 to 100.", param="limit", code="invalid_value")
+    if order not in ("asc", "desc"):
+        raise InvalidRequest("Invalid value for 'order': 'asc' or 'desc'.", param="order", code="invalid_value")
+    return int(limit), order == "desc"
+
+
+def page(data: list[Wire], *, has_more: bool) -> Wire:
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
+
+
+def routes(runs: Runs, store: Store) -> list[BaseRoute]:
+    api = StoredCompletions(runs, store)
+    return [
+        Route("/v1/chat/completions", api.list, methods=["GET"]),
+        Route("/v1/chat/completions/{id}", api.retrieve, methods=["GET"]),
+        Route("/v1/chat/completions/{id}", api.update, methods=["POST"]),
+        Route("/v1/chat/completions/{id}", api.delete, methods=["DELETE"]),
+        Route("/v1/chat/completions/{id}/messages", api.messages, methods=["GET"]),
+    ]

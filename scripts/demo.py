@@ -1,4 +1,7 @@
-"""`make demo`: a tracker, a gateway, two questions through the official client, and what happens."""
+"""`make demo`: a tracker, a gateway, two questions through the official client, and what happens.
+
+With `--thorough` it asks more of each kind, and is content with most: a small model may miss one.
+"""
 
 import base64
 import json
@@ -20,8 +23,12 @@ from rich.panel import Panel
 from rich.rule import Rule
 
 ROOT = Path(__file__).parent.parent
-ANSWERED = "How do I revoke an API key?"
-UNANSWERED = "My invoice number 4711 was charged twice. Please help."
+ANSWERED = ("How do I revoke an API key?", "How do I make an API key?", "How do I add a knowledge base?")
+UNANSWERED = (
+    "My invoice number 4711 was charged twice. Please help.",
+    "The printer in our office is out of toner.",
+    "My parcel has not arrived yet.",
+)
 console = Console(highlight=False)
 
 
@@ -33,10 +40,12 @@ def main() -> int:
         console.print(f"Tracker at [cyan]{tracker['url']}[/]")
         client, url = start_gateway(stack, home / "data", tracker)
         console.print(f"Gateway at [cyan]{url}[/]\n")
-        before = tickets(tracker)
-        cited, found = ask(client, ANSWERED)
-        opened, _ = ask(client, UNANSWERED)
-        return judge(cited, found, opened, [id for id in tickets(tracker) if id not in before])
+        asked = 3 if "--thorough" in sys.argv[1:] else 1
+        cited = [cites(*ask(client, question)) for question in ANSWERED[:asked]]
+        opened = [ticketed(client, tracker, question) for question in UNANSWERED[:asked]]
+        console.print(Rule(style="dim"))
+        enough = asked // 2
+        return 0 if sum(cited) > enough and sum(opened) > enough else 1
 
 
 def start_tracker(stack: ExitStack, home: Path) -> dict[str, str]:
@@ -112,20 +121,27 @@ def tickets(tracker: dict[str, str]) -> list[str]:
     return [str(item["id"]) for item in body["data"]["collection"]]
 
 
-def judge(cited: str, found: str, opened: str, new: list[str]) -> int:
-    """Say plainly whether the job was done: a cited file that the search found, and a real ticket whose number is in
-    the answer."""
-    console.print(Rule(style="dim"))
+def cites(answer: str, found: str) -> bool:
+    """Say whether the answer names a file that the search found."""
     files = [path.name for path in (ROOT / "agents" / "knowledge").glob("*.md")]
-    source = next((name for name in files if name in cited and name in found), None)
-    number = next((id for id in new if re.search(rf"\b{id}\b", opened)), None)
-    found = "[green]✓[/]" if source else "[red]✗[/]"
-    ticketed = "[green]✓[/]" if number else "[red]✗[/]"
-    console.print(f"{found} answered from the documents, citing {source or 'nothing'}")
-    console.print(
-        f"{ticketed} ticket {', '.join(new) or 'none'} in the tracker, its number in the answer: {bool(number)}"
-    )
-    return 0 if source and number else 1
+    source = next((name for name in files if name in answer and name in found), None)
+    console.print(f"{mark(source)} answered from the documents, citing {source or 'nothing'}")
+    return source is not None
+
+
+def ticketed(client: OpenAI, tracker: dict[str, str], question: str) -> bool:
+    """Ask, and say whether that opened a real ticket whose number is in the answer."""
+    before = tickets(tracker)
+    answer, _ = ask(client, question)
+    new = [id for id in tickets(tracker) if id not in before]
+    number = next((id for id in new if re.search(rf"\b{id}\b", answer)), None)
+    made = ", ".join(new) or "none"
+    console.print(f"{mark(number)} ticket {made} in the tracker, its number in the answer: {number is not None}")
+    return number is not None
+
+
+def mark(found: str | None) -> str:
+    return "[green]✓[/]" if found else "[red]✗[/]"
 
 
 if __name__ == "__main__":

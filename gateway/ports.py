@@ -50,6 +50,7 @@ class Turn:
     turn of one branch. `instructions` are the client's for this turn only, beside the agent's.
     `options` overrides the agent's `params`. `live` is whether anybody watches the deltas. `wire` is the dialect's own
     memory of the request, stored and given back unread, but for the `metadata` in it, by which turns can be listed.
+    `background`: nobody has to wait for it, and its events can be followed again from the first after it has ended.
     `owner` is the id of the API key that asked. `digest` stands for all that was said before the answer, where a client
     sends that each time: by it a later turn finds this one.
     """
@@ -64,6 +65,7 @@ class Turn:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stored: bool = True
     live: bool = True
+    background: bool = False
     wire: Mapping[str, Any] = field(default_factory=dict[str, Any])
     owner: str = ""
     created_at: float = 0.0
@@ -248,8 +250,12 @@ class Store(Protocol):
         """Add output items, and the call_ids of the tool calls that are about to be `begun`: all or none."""
         ...
 
-    async def end(self, turn_id: str, end: TurnEnd, *items: Item) -> None:
-        """Add the last items and the ending in one transaction."""
+    async def end(self, turn_id: str, end: TurnEnd, *items: Item, log: bytes = b"") -> None:
+        """Add the last items and the ending in one transaction, and the `log` of its events if that is kept."""
+        ...
+
+    async def log(self, turn_id: str) -> bytes:
+        """The log that `end` was given; empty if none was. Raises `NotFound`."""
         ...
 
     async def history(self, turn_id: str) -> list[Item]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from gateway.engine import BROKEN_OFF, OUTCOME_UNKNOWN, failure
 from gateway.errors import GatewayError, StorageFull
+from gateway.event_log import pack, pieces
 from gateway.events import (
     CallsStarted,
     Ending,
@@ -21,6 +22,7 @@ from gateway.events import (
     RunCompleted,
     RunFailed,
     RunPaused,
+    RunStarted,
     StepDone,
     Usage,
 )
@@ -39,7 +41,8 @@ class Recorder:
     """The record of one run. `store` is None for a run that is not stored: it is only shown.
 
     `open_calls` are the calls without a result that the run begins with, `begun` the ids of those that an earlier
-    process had begun.
+    process had begun. `said` is what the run had said before a stop of the gateway; readers are told it again. `log` is
+    what was published so far, of a run whose events are kept.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class Recorder:
         publish: Callable[..., None],
         open_calls: Iterable[ToolCall] = (),
         begun: Iterable[str] = (),
+        said: Sequence[Item] = (),
+        log: Sequence[Event] | None = None,
     ) -> None:
         self._turn_id = turn_id
         self._store = store
@@ -57,6 +62,8 @@ class Recorder:
         self._items: list[Item] = []
         self._open = {call.call_id: call for call in open_calls}
         self._begun = set(begun)
+        self._said = said
+        self._log = log
         self._usage = Usage()
         self._unwritten: TurnEnd | None = None
 
@@ -68,6 +75,8 @@ class Recorder:
             self._publish(event)
             return
         match event:
+            case RunStarted():
+                self._publish(event, *pieces(self._said))
             case ItemDone(item=item):
                 self._held.append(event)
                 self._items.append(item)
@@ -116,14 +125,14 @@ class Recorder:
             self._publish(ending)
             return
         end = to_end(ending)
+        log = b"" if self._log is None else await asyncio.to_thread(pack, [*self._log, *self._held])
         try:
-            await self._store.end(self._turn_id, end, *self._items)
-        except GatewayError as error:
+            await self._store.end(self._turn_id, end, *self._items, log=log)
+        except StorageFull as error:
             logger.error("The ending of run %s was not stored: %s", self._turn_id, error)
             self._unwritten = end
             # What is not stored is not shown either.
-            known = StorageFull(NOT_WRITTEN) if isinstance(error, StorageFull) else error
-            self._publish(RunFailed(error=known, usage=self._usage))
+            self._publish(RunFailed(error=StorageFull(NOT_WRITTEN), usage=self._usage))
         except Exception:
             logger.exception("The last items of run %s cannot be stored", self._turn_id)
             await self._finish_without_items(self._store)

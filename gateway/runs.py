@@ -163,7 +163,13 @@ class Runs:
             self._leave(turn)
             raise
         run = self._live[turn.id] = Run(turn)
-        recorder = Recorder(turn.id, self._store if turn.stored else None, run.publish, open_calls)
+        recorder = Recorder(
+            turn.id,
+            self._store if turn.stored else None,
+            run.publish,
+            open_calls,
+            log=run.events if turn.background else None,
+        )
         run.begin(self._live_through(run, recorder, [*before, *turn.input]))
         return run
 
@@ -236,7 +242,15 @@ class Runs:
                 ending = RunFailed(error=GatewayError())
             else:
                 ending = None
-            recorder = Recorder(turn.id, self._store, run.publish, pending_calls(history), stored.intents)
+            recorder = Recorder(
+                turn.id,
+                self._store,
+                run.publish,
+                pending_calls(history),
+                stored.intents,
+                stored.output,
+                run.events if turn.background else None,
+            )
             await self._end(run, recorder, ending or await self._play(run, recorder, history))
         finally:
             self._part(run)

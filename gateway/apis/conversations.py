@@ -11,8 +11,9 @@ from starlette.routing import BaseRoute, Route
 from gateway.agents.catalog import Catalog
 from gateway.agents.spec import AgentSpec
 from gateway.apis._items import Wire, metadata_of, to_items, to_wire
+from gateway.apis._pages import list_of, page_query
 from gateway.apis._wire import json_response, parse
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import NotFound
 from gateway.items import Item, new_id
 from gateway.ports import Conversation, Store, Turn
 from gateway.runs import Runs
@@ -70,21 +71,14 @@ class Conversations:
         items = to_items(body.items, "items")
         if items:
             await self._add(found, items)
-        return json_response(page(items, has_more=False))
+        return json_response(list_of(to_wire(items), has_more=False))
 
     async def list_items(self, request: Request) -> Response:
-        found, query = await self._find(request), request.query_params
-        limit, order = query.get("limit", "20"), query.get("order", "desc")
-        if not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= 100:
-            raise InvalidRequest(
-                "Invalid value for 'limit': a number from 1 to 100.", param="limit", code="invalid_value"
-            )
-        if order not in ("asc", "desc"):
-            raise InvalidRequest("Invalid value for 'order': 'asc' or 'desc'.", param="order", code="invalid_value")
+        found, query = await self._find(request), page_query(request.query_params)
         items, has_more = await self._store.conversation_items(
-            found.id, after=query.get("after"), limit=int(limit), newest_first=order == "desc"
+            found.id, after=query.after, limit=query.limit, newest_first=query.newest_first
         )
-        return json_response(page(items, has_more=has_more))
+        return json_response(list_of(to_wire(items), has_more=has_more))
 
     async def retrieve_item(self, request: Request) -> Response:
         found = await self._find(request)
@@ -134,13 +128,6 @@ def show(conversation: Conversation) -> Wire:
         "created_at": int(conversation.created_at),
         "metadata": dict(conversation.metadata),
     }
-
-
-def page(items: list[Item], *, has_more: bool) -> Wire:
-    """`first_id` and `last_id` are where the page begins and ends, which the SDK hands back as `after`."""
-    data = to_wire(items)
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
 
 
 def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:

@@ -83,6 +83,13 @@ def owner(db: sqlite3.Connection, turn_id: str) -> str:
     return rows[0][0]
 
 
+def log(db: sqlite3.Connection, turn_id: str) -> bytes:
+    rows = db.execute("select log from turns where id = ? and deleted = 0", (turn_id,)).fetchall()
+    if not rows:
+        raise no_turn(turn_id)
+    return rows[0][0] or b""
+
+
 def turn(db: sqlite3.Connection, turn_id: str) -> StoredTurn:
     with snapshot(db):
         rows = db.execute(f"select {TURN} where turns.id = ? and turns.deleted = 0", (turn_id,)).fetchall()

@@ -52,6 +52,7 @@ def dump_request(turn: Turn) -> str:
             "client_tools": tuple(turn.client_tools),
             "options": turn.options,
             "stored": turn.stored,
+            "background": turn.background,
             "wire": turn.wire,
         }
     )
@@ -87,6 +88,7 @@ def load_turn(row: Sequence[Any], items: Iterable[tuple[int, str]], intents: fro
         client_tools=tuple(ToolSpec(**tool) for tool in asked["client_tools"]),
         options=asked["options"],
         stored=asked["stored"],
+        background=asked.get("background", False),
         wire=asked["wire"],
         owner=owner,
         created_at=created_at,

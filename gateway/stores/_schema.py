@@ -96,3 +96,9 @@ def m004_digests(db: Database) -> None:
     db.conn.execute("alter table turns add column digest text")
     db.conn.execute("create index turns_digest on turns (owner, digest) where digest is not null")
     db.conn.execute("create index turns_owner on turns (owner, n, id)")
+
+
+@MIGRATIONS()
+def m005_logs(db: Database) -> None:
+    """turns.log: the events of a background run, as `event_log.pack` makes them."""
+    db.conn.execute("alter table turns add column log blob")

@@ -76,11 +76,13 @@ def append(db: sqlite3.Connection, turn_id: str, items: Sequence[Row], begun: Se
         )
 
 
-def end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, items: Sequence[Row]) -> bool:
+def end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, items: Sequence[Row], log: bytes) -> bool:
     """`ending` is `dump_end(end)`. Whether the turn was deleted while it ran."""
     n, deleted = _running(db, turn_id)
     _add(db, n, 1, items)
     _close(db, n, end, ending)
+    if log:
+        db.execute("update turns set log = ? where n = ?", (log, n))
     if deleted:
         _purge(db, n)
     return bool(deleted)

@@ -92,9 +92,9 @@ class SQLiteStore:
         operation = partial(_writes.append, turn_id=turn_id, items=rows, begun=begun)
         await self._writer.write(operation, lambda _: self._histories.added(turn_id, items, size))
 
-    async def end(self, turn_id: str, end: TurnEnd, *items: Item) -> None:
+    async def end(self, turn_id: str, end: TurnEnd, *items: Item, log: bytes = b"") -> None:
         rows, size = dump_items(items)
-        operation = partial(_writes.end, turn_id=turn_id, end=end, ending=dump_end(end), items=rows)
+        operation = partial(_writes.end, turn_id=turn_id, end=end, ending=dump_end(end), items=rows, log=log)
 
         def committed(deleted: bool) -> None:
             self._histories.added(turn_id, items, size)
@@ -102,6 +102,9 @@ class SQLiteStore:
                 self._histories.forget(turn_id)
 
         await self._writer.write(operation, committed)
+
+    async def log(self, turn_id: str) -> bytes:
+        return await self._readers.read(partial(_reads.log, turn_id=turn_id))
 
     async def history(self, turn_id: str) -> list[Item]:
         """As the port says; NotFound for an unknown turn and for a deleted one that has ended."""

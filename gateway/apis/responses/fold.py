@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from gateway.apis._items import Wire
 from gateway.apis.responses.stream import ResponseStream
 from gateway.engine import CUT_OFF
-from gateway.events import Delta, Event, ItemDone, RunFailed, StepDone
+from gateway.events import Delta, Event, ItemDone, RunFailed, RunStarted, StepDone
 from gateway.items import Item, ToolCall, ToolResult, pending_calls
 from gateway.ports import Store, StoredTurn, Turn
 
@@ -28,6 +28,7 @@ async def read_back(stored: StoredTurn, store: Store) -> Wire:
     """A stored turn, as far as it has got."""
     earlier = await left_open(stored, store)
     stream = ResponseStream(stored.turn, earlier=earlier, begun=stored.intents, watched=False)
+    stream.render(RunStarted(stored.turn.id))
     cut_off = last_said(stored)
     for item in stored.output:
         stream.render(ItemDone(item))

@@ -1,18 +1,27 @@
 """The routes of the Responses dialect."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.agents.catalog import Catalog
+from gateway.apis._items import to_wire
+from gateway.apis._pages import page_of
 from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended, wanted
-from gateway.apis.responses.fold import fold, read_back
+from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.schema import ResponsesRequest
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
 from gateway.errors import GatewayError, InvalidRequest, NotFound
+from gateway.event_log import retold, unpack
 from gateway.ports import Store, StoredTurn, Turn
-from gateway.runs import Runs
+from gateway.runs import Run, Runs
+
+POLL_AFTER = {"openai-poll-after-ms": "250"}
+"""Milliseconds after which a client that polls asks again; without it the SDKs wait a second."""
 
 
 def unknown_start(turn: Turn) -> GatewayError:
@@ -26,37 +35,75 @@ def unknown_start(turn: Turn) -> GatewayError:
     )
 
 
-def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
-    async def create(request: Request) -> Response:
+class Responses:
+    """The operations. Another key's response is not found, as if it did not exist."""
+
+    def __init__(self, runs: Runs, catalog: Catalog, store: Store) -> None:
+        self._runs = runs
+        self._catalog = catalog
+        self._store = store
+
+    async def create(self, request: Request) -> Response:
         body = await parse(request, ResponsesRequest)
-        turn = to_turn(body, catalog.find(body.model), request.state.owner)
+        turn = to_turn(body, self._catalog.find(body.model), request.state.owner)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
         try:
-            run = await runs.start(turn, wait=wait, wanted=wanted(request))
+            run = await self._runs.start(turn, wait=wait, wanted=wanted(request))
         except NotFound:
             raise unknown_start(turn) from None
         if body.stream:
-            await begun(run, request)
+            if not turn.background:
+                await begun(run, request)
             return EventStream(run, ResponseStream(run.turn).render)
+        if turn.background:
+            return polled(fold(run.turn, ()))
         await until_ended(run, request)
         return json_response(fold(run.turn, run.events))
 
-    async def retrieve(request: Request) -> Response:
-        return json_response(await read_back(await find(request), store))
+    async def retrieve(self, request: Request) -> Response:
+        stored = await self._find(request)
+        if request.query_params.get("stream") == "true":
+            return await self._again(stored, whole_number(request.query_params, "starting_after", -1))
+        return polled(await read_back(stored, self._store))
 
-    async def delete(request: Request) -> Response:
-        stored = await find(request)
-        if run := runs.find(stored.turn.id):
+    async def _again(self, stored: StoredTurn, after: int) -> Response:
+        """The stream from its first frame on, or from the one `after` that the client has."""
+        run = self._runs.find(stored.turn.id)
+        if run is None:
+            log = await self._store.log(stored.turn.id)
+            run = Run(stored.turn)
+            run.publish(*(unpack(log, stored) if log else retold(stored)))
+        earlier = await left_open(stored, self._store)
+        return EventStream(run, ResponseStream(stored.turn, earlier=earlier, after=after).render)
+
+    async def cancel(self, request: Request) -> Response:
+        stored = await self._find(request)
+        if not stored.turn.background:
+            raise InvalidRequest("Cannot cancel a synchronous response.", param="id")
+        if run := self._runs.find(stored.turn.id):
             await run.cancel()
-        await store.delete(stored.turn.id)
+            stored = await self._find(request)
+        if stored.end is not None and stored.end.status != "cancelled":
+            raise InvalidRequest(f"Cannot cancel a {stored.end.status} response.", param="id")
+        return json_response(await read_back(stored, self._store))
+
+    async def delete(self, request: Request) -> Response:
+        stored = await self._find(request)
+        if run := self._runs.find(stored.turn.id):
+            await run.cancel()
+        await self._store.delete(stored.turn.id)
         return json_response({"id": stored.turn.id, "object": "response.deleted", "deleted": True})
 
-    async def find(request: Request) -> StoredTurn:
-        """The turn, if this key may see it. Another key's is not found, as if it did not exist."""
+    async def input_items(self, request: Request) -> Response:
+        stored = await self._find(request)
+        return json_response(page_of(to_wire(stored.turn.input), request.query_params))
+
+    async def _find(self, request: Request) -> StoredTurn:
+        """The turn, if this key may see it."""
         id = request.path_params["id"]
         missing = NotFound(f"Response with id '{id}' not found.", param="id")
         try:
-            stored = await store.get(id)
+            stored = await self._store.get(id)
         except NotFound:
             raise missing from None
         # Conversation items that were added without a model, and completions, are turns too, but no responses.
@@ -64,8 +111,30 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
             raise missing
         return stored
 
+
+def polled(response: Mapping[str, Any]) -> Response:
+    """The object, and to one that is still under way, when to ask again."""
+    answer = json_response(response)
+    if response["status"] in ("queued", "in_progress"):
+        answer.raw_headers += [(name.encode(), value.encode()) for name, value in POLL_AFTER.items()]
+    return answer
+
+
+def whole_number(query: Mapping[str, str], name: str, default: int) -> int:
+    given = query.get(name)
+    if given is None:
+        return default
+    if not given.isdecimal() or len(given) > 15:
+        raise InvalidRequest(f"Invalid value for '{name}': a whole number.", param=name, code="invalid_value")
+    return int(given)
+
+
+def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
+    api = Responses(runs, catalog, store)
     return [
-        Route("/v1/responses", create, methods=["POST"]),
-        Route("/v1/responses/{id}", retrieve, methods=["GET"]),
-        Route("/v1/responses/{id}", delete, methods=["DELETE"]),
+        Route("/v1/responses", api.create, methods=["POST"]),
+        Route("/v1/responses/{id}", api.retrieve, methods=["GET"]),
+        Route("/v1/responses/{id}", api.delete, methods=["DELETE"]),
+        Route("/v1/responses/{id}/cancel", api.cancel, methods=["POST"]),
+        Route("/v1/responses/{id}/input_items", api.input_items, methods=["GET"]),
     ]

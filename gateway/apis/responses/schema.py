@@ -44,7 +44,7 @@ class ResponsesRequest(BaseModel):
     conversation: str | ConversationReference | None = None
     stream: bool | None = None
     store: bool | None = None
-    background: Literal[False] | None = Field(None, description="Background responses are not served yet.")
+    background: bool | None = None
     tools: Several[FunctionTool] | None = Field(None, max_length=MOST_TOOLS)
     tool_choice: Choice | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = None

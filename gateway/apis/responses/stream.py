@@ -56,7 +56,8 @@ class ResponseStream:
     """Renders one run, event by event: its items are numbered from 0, opened and closed, their ids the same throughout.
 
     `earlier` are calls of the gateway's that an earlier turn left open, `begun` the call_ids of those that the run has
-    begun; a live run says both itself. Unless `watched`, no frames are made.
+    begun; a live run says both itself. Unless `watched`, no frames are made. `after`: the reader has the frames up to
+    this number already.
     """
 
     def __init__(
@@ -66,9 +67,11 @@ class ResponseStream:
         earlier: Iterable[ToolCall] = (),
         begun: AbstractSet[str] = frozenset(),
         watched: bool = True,
+        after: int = -1,
     ) -> None:
         self._response = to_response(turn)
         self._watched = watched
+        self._after = after
         self._begun = begun
         self._number = 0
         self._output: list[Wire] = []
@@ -87,7 +90,7 @@ class ResponseStream:
             case ArgumentsDelta(item_id=item_id, text=text):
                 return self._arguments(item_id, text)
             case RunStarted():
-                return self._lifecycle("created") + self._lifecycle("in_progress")
+                return self._created()
             case ItemStarted(item=item):
                 return self._release() + (b"" if self._is_ours(item) else self._add(item))
             case CallsStarted(calls=calls):
@@ -119,11 +122,19 @@ class ResponseStream:
 
     def response(self) -> Wire:
         """The object as far as it has got."""
-        if self._response["status"] == "in_progress":
+        if self._response["status"] in ("queued", "in_progress"):
             self._release()
             self._begin_calls()
             self._response["output"] = self._output
         return self._response
+
+    def _created(self) -> bytes:
+        """A response in the background is said to be queued first."""
+        begun = self._lifecycle("created")
+        if self._response["status"] == "queued":
+            begun += self._lifecycle("queued")
+            self._response["status"] = "in_progress"
+        return begun + self._lifecycle("in_progress")
 
     def _is_ours(self, item: Item) -> bool:
         """A call the gateway answers is shown once it is decided that it runs, not while the model writes it."""
@@ -133,6 +144,8 @@ class ResponseStream:
         if not self._watched:
             return b""
         number, self._number = self._number, self._number + 1
+        if number <= self._after:
+            return b""
         body = {"type": f"response.{kind}", **fields, "sequence_number": number}
         return b"event: response.%b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(body))
 
@@ -169,6 +182,8 @@ class ResponseStream:
         if opened.part != part:
             begin = self._close_part(item_id, opened, "") + self._open_part(item_id, opened, part)
         number, self._number = self._number, self._number + 1
+        if number <= self._after:
+            return begin
         return begin + b'%b%b,"sequence_number":%d}\n\n' % (opened.before, orjson.dumps(text), number)
 
     def _open_part(self, item_id: str, opened: Open, part: str) -> bytes:

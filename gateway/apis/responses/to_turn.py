@@ -24,6 +24,12 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
             param="previous_response_id",
             code="mutually_exclusive_parameters",
         )
+    if body.background and body.store is False:
+        raise InvalidRequest(
+            "A background response must be stored: leave out 'store', or set it to true.",
+            param="store",
+            code="invalid_value",
+        )
     conversation = body.conversation.id if isinstance(body.conversation, ConversationReference) else body.conversation
     options = to_options(body)
     return Turn(
@@ -38,6 +44,7 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
         # What goes into a conversation is kept there, whatever `store` says.
         stored=body.store is not False or conversation is not None,
         live=bool(body.stream),
+        background=bool(body.background),
         wire=to_echo(body, {**agent.params, **options}),
         owner=owner,
         created_at=time.time(),

@@ -1,0 +1,53 @@
+"""Pages of a list as OpenAI has them: `limit`, `order`, `after` and `before` in the query, and the list object."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import InvalidRequest, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """At most `limit` (1 to 100) entries, after the one named `after` and before the one named `before`."""
+
+    limit: int
+    newest_first: bool
+    after: str | None = None
+    before: str | None = None
+
+
+def page_query(query: Mapping[str, str], limit: int = 20) -> PageQuery:
+    """What the query asks for; `limit` if it does not say. Raises InvalidRequest."""
+    given, order = query.get("limit", str(limit)), query.get("order", "desc")
+    if not given.isdecimal() or len(given) > 3 or not 1 <= int(given) <= 100:
+        raise InvalidRequest("Invalid value for 'limit': a number from 1 to 100.", param="limit", code="invalid_value")
+    if order not in ("asc", "desc"):
+        raise InvalidRequest("Invalid value for 'order': 'asc' or 'desc'.", param="order", code="invalid_value")
+    return PageQuery(int(given), order == "desc", query.get("after"), query.get("before"))
+
+
+def list_of(data: Sequence[Mapping[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    """`first_id` and `last_id` are where the page begins and ends, which the SDKs hand back as `after`."""
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
+
+
+def page_of(oldest_first: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
+    """The page of a list that is at hand. Raises InvalidRequest, and NotFound for an entry that is not in it."""
+    asked = page_query(query)
+    entries = list(reversed(oldest_first)) if asked.newest_first else list(oldest_first)
+    ids = [entry["id"] for entry in entries]
+    begin = place(ids, asked.after, "after") + 1 if asked.after else 0
+    end = place(ids, asked.before, "before") if asked.before else len(entries)
+    page = entries[begin:end]
+    if asked.before and not asked.after:
+        # The entries right before the one that is named.
+        return list_of(page[-asked.limit :], has_more=len(page) > asked.limit)
+    return list_of(page[: asked.limit], has_more=len(page) > asked.limit)
+
+
+def place(ids: Sequence[str], id: str, param: str) -> int:
+    if id not in ids:
+        raise NotFound(f"Item with id '{id}' not found.", param=param)
+    return ids.index(id)

@@ -73,6 +73,11 @@ class Catalog:
             param="model",
         )
 
+    def labelled(self, label: str, value: str) -> AgentSpec | None:
+        """The agent of this name, or the one whose document has this label."""
+        agents = self._agents()
+        return agents.get(value) or next((one for one in agents.values() if one.labels.get(label) == value), None)
+
     def _listed(self, name: str) -> bool:
         if "*" in name:
             return False

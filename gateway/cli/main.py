@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from gateway.agents.positions import DocumentError
-from gateway.cli import agents, chat, doctor, kb, keys, mcp, models, serve
+from gateway.cli import agents, chat, doctor, imports, kb, keys, mcp, models, serve
 from gateway.errors import GatewayError
 from gateway.settings import Settings, SettingsError, read_settings
 
@@ -94,6 +94,21 @@ def agent_show(
 def agent_schema() -> None:
     """Print the JSON Schema of the agent document, for completion in an editor."""
     agents.schema()
+
+
+import_app = typer.Typer(help="Take over what other places keep.", no_args_is_help=True)
+app.add_typer(import_app, name="import")
+
+
+@import_app.command("prompt")
+def import_prompt(
+    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The saved prompt: JSON, YAML or text.")],
+    name: Annotated[str | None, typer.Option(help="The agent's name (default: the prompt's, else the file's).")] = None,
+    agents_folder: Agents = None,
+    config: Config = None,
+) -> None:
+    """Make an agent document of a prompt that was saved from OpenAI."""
+    imports.prompt(settings_of(config, agents=agents_folder), path, name)
 
 
 keys_app = typer.Typer(help="API keys of this gateway.", no_args_is_help=True)

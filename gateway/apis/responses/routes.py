@@ -12,6 +12,7 @@ from gateway.apis._items import to_wire
 from gateway.apis._pages import page_of
 from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended, wanted
 from gateway.apis.responses.fold import fold, left_open, read_back
+from gateway.apis.responses.prompts import agent_of
 from gateway.apis.responses.schema import ResponsesRequest
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
@@ -45,7 +46,7 @@ class Responses:
 
     async def create(self, request: Request) -> Response:
         body = await parse(request, ResponsesRequest)
-        turn = to_turn(body, self._catalog.find(body.model), request.state.owner)
+        turn = to_turn(body, agent_of(body, self._catalog), request.state.owner)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
         try:
             run = await self._runs.start(turn, wait=wait, wanted=wanted(request))

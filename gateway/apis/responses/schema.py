@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_TOOLS, Several
-from gateway.apis._requests import Choice, FormatType, Function, FunctionName, JsonSchema
+from gateway.apis._requests import Choice, FormatType, Function, FunctionName, JsonObject, JsonSchema
 
 
 class FunctionTool(Function):
@@ -34,11 +34,20 @@ class ReasoningOptions(BaseModel):
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
+class PromptReference(BaseModel):
+    """The SDKs send `id`; OpenAI's documentation also shows `prompt_id`."""
+
+    name: str = Field(validation_alias=AliasChoices("id", "prompt_id"))
+    version: str | None = None
+    variables: JsonObject | None = None
+
+
 class ResponsesRequest(BaseModel):
     """https://platform.openai.com/docs/api-reference/responses/create, as far as this release serves it."""
 
-    model: str
-    input: str | Annotated[Several[dict[str, Any]], Field(max_length=MOST_ITEMS)]
+    model: str | None = None
+    prompt: PromptReference | None = None
+    input: str | Annotated[Several[dict[str, Any]], Field(max_length=MOST_ITEMS)] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
     conversation: str | ConversationReference | None = None

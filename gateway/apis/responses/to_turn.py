@@ -24,6 +24,8 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
             param="previous_response_id",
             code="mutually_exclusive_parameters",
         )
+    if body.input is None and body.prompt is None:
+        raise InvalidRequest("Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
     if body.background and body.store is False:
         raise InvalidRequest(
             "A background response must be stored: leave out 'store', or set it to true.",
@@ -35,7 +37,7 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
     return Turn(
         id=new_id("resp"),
         agent=agent,
-        input=to_items(body.input),
+        input=to_items(body.input or ()),
         parent=body.previous_response_id,
         conversation=conversation,
         instructions=body.instructions or "",
@@ -45,7 +47,7 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
         stored=body.store is not False or conversation is not None,
         live=bool(body.stream),
         background=bool(body.background),
-        wire=to_echo(body, {**agent.params, **options}),
+        wire=to_echo(body, body.model or agent.name, {**agent.params, **options}),
         owner=owner,
         created_at=time.time(),
     )
@@ -66,7 +68,7 @@ def to_options(body: ResponsesRequest) -> dict[str, Any]:
     return options
 
 
-def to_echo(body: ResponsesRequest, used: Mapping[str, Any]) -> dict[str, Any]:
+def to_echo(body: ResponsesRequest, model: str, used: Mapping[str, Any]) -> dict[str, Any]:
     """What the response object tells about the request.
 
     `used` are the options that the model is asked with: the client's, else the agent's. Where neither says anything
@@ -79,7 +81,7 @@ def to_echo(body: ResponsesRequest, used: Mapping[str, Any]) -> dict[str, Any]:
         "verbosity": verbosity if verbosity in VERBOSITIES else "medium",
     }
     return {
-        "model": body.model,
+        "model": model,
         "instructions": body.instructions,
         "tools": [to_tool_echo(tool) for tool in body.tools or ()],
         "tool_choice": to_choice_echo(used.get("tool_choice", "auto")),
@@ -96,7 +98,17 @@ def to_echo(body: ResponsesRequest, used: Mapping[str, Any]) -> dict[str, Any]:
         "metadata": metadata_of(body.metadata),
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
-    } | ({"user": body.user} if body.user is not None else {})
+    } | told(body)
+
+
+def told(body: ResponsesRequest) -> dict[str, Any]:
+    """Fields that are there only if they were given."""
+    fields: dict[str, Any] = {}
+    if body.user is not None:
+        fields["user"] = body.user
+    if body.prompt is not None:
+        fields["prompt"] = {"id": body.prompt.name, "version": body.prompt.version, "variables": body.prompt.variables}
+    return fields
 
 
 def to_tool_echo(tool: FunctionTool) -> dict[str, Any]:

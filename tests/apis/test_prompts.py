@@ -1,0 +1,116 @@
+"""`prompt` on a response names an agent and fills its variables; saved prompts become agent documents."""
+
+import json
+
+import openai
+import pytest
+from typer.testing import CliRunner
+
+from gateway.agents.load import load_agent
+from gateway.cli.main import app
+from gateway.memory import STRATEGIES
+from tests.conftest import say
+
+pytestmark = pytest.mark.anyio
+
+GREETER = """name: greeter
+labels: {prompt: pmpt_abc123, prompt_version: "2"}
+model: scripted/one
+instructions: "Greet {{ name }} in {{language}}, never {{ name }}'s dog."
+"""
+
+
+@pytest.fixture
+def greeter(home):
+    (home / "agents" / "greeter.yaml").write_text(GREETER)
+
+
+@pytest.mark.parametrize("id", ["greeter", "pmpt_abc123"])
+async def test_a_prompt_names_an_agent_and_fills_its_variables(start_gateway, greeter, id):
+    variables = {"name": "Ada", "language": {"type": "input_text", "text": "French"}}
+    async with start_gateway([say("Bonjour Ada")]) as gateway:
+        response = await gateway.openai.responses.create(
+            prompt={"id": id, "version": "2", "variables": variables}, input="hi"
+        )
+        stored = await gateway.openai.responses.retrieve(response.id)
+        told = gateway.provider.calls[0].items[0].text
+    assert told == "Greet Ada in French, never Ada's dog."
+    assert (response.model, response.prompt.id, response.prompt.version) == ("greeter", id, "2")
+    assert stored.prompt.variables["name"] == "Ada"
+
+
+async def test_input_may_be_left_out_and_the_model_replaced(start_gateway, greeter, home):
+    (home / "agents" / "other.yaml").write_text("name: other\nmodel: scripted/two\n")
+    body = {"prompt": {"prompt_id": "greeter", "variables": {"name": "Ada", "language": "French"}}, "model": "other"}
+    async with start_gateway([say("Bonjour")]) as gateway:
+        answer = await gateway.http.post("/v1/responses", json=body)
+        models = gateway.provider.calls[0].models
+    assert (answer.status_code, answer.json()["model"], models) == (200, "other", ("scripted/two",))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "status", "param"),
+    [
+        ({"id": "nobody"}, 404, "prompt.id"),
+        ({"id": "greeter", "version": "9"}, 404, "prompt.version"),
+        ({"id": "greeter", "variables": {"name": "Ada"}}, 400, "prompt.variables.language"),
+        (
+            {"id": "greeter", "variables": {"language": "x", "name": {"type": "input_image", "image_url": "y"}}},
+            400,
+            "prompt.variables.name",
+        ),
+    ],
+)
+async def test_a_prompt_that_cannot_be_filled_is_refused_with_its_place(start_gateway, greeter, prompt, status, param):
+    async with start_gateway() as gateway:
+        with pytest.raises(openai.APIStatusError) as refused:
+            await gateway.openai.responses.create(prompt=prompt, input="hi")
+    assert (refused.value.status_code, refused.value.param) == (status, param)
+
+
+async def test_a_version_is_the_documents_digest_or_its_beginning(start_gateway, greeter, home):
+    digest = load_agent(home / "agents" / "greeter.yaml", {}, memories=STRATEGIES).digest
+    variables = {"name": "Ada", "language": "French"}
+    async with start_gateway([say("a")], [say("b")]) as gateway:
+        for version in (digest, digest[7:19]):
+            prompt = {"id": "greeter", "version": version, "variables": variables}
+            assert (await gateway.openai.responses.create(prompt=prompt, input="hi")).status == "completed"
+
+
+async def test_without_a_prompt_model_and_input_are_needed(start_gateway):
+    async with start_gateway() as gateway:
+        for body, param in (({"input": "hi"}, "model"), ({"model": "helper"}, "input")):
+            answer = await gateway.http.post("/v1/responses", json=body)
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+async def test_a_saved_prompt_becomes_an_agent_that_answers_to_its_id(start_gateway, home):
+    saved = {
+        "id": "pmpt_saved1",
+        "version": 3,
+        "name": "Refund Helper",
+        "model": "gpt-4o-mini",
+        "temperature": 0.2,
+        "messages": [
+            {
+                "role": "developer",
+                "content": [{"type": "input_text", "text": "Help {{customer}}.\n\nBe: kind # now"}],
+            },
+            {"role": "user", "content": "{{question}}"},
+        ],
+        "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}],
+    }
+    (home / "saved.json").write_text(json.dumps(saved))
+    command = ["import", "prompt", str(home / "saved.json"), "--agents", str(home / "agents")]
+    done = CliRunner().invoke(app, command)
+    again = CliRunner().invoke(app, command)
+    async with start_gateway([say("Refunded")]) as gateway:
+        prompt = {"id": "pmpt_saved1", "version": "3", "variables": {"customer": "Ada"}}
+        await gateway.openai.responses.create(prompt=prompt, input="hi")
+        call = gateway.provider.calls[0]
+    assert done.exit_code == 0, done.output
+    assert "refund-helper.yaml" in done.output.replace("\n", "")
+    assert done.output.count("not taken over") == 2
+    assert again.exit_code != 0
+    assert call.items[0].text.strip() == "Help Ada.\n\nBe: kind # now"
+    assert (call.models, call.options["temperature"]) == (("openai/gpt-4o-mini",), 0.2)

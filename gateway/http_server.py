@@ -26,6 +26,8 @@ FRAMING = 16
 """Bytes that each piece of a chunked body may cost beside itself."""
 RESERVED_FILES = 64
 """Open files that are not for connections: the store, the tool servers, the standard streams."""
+MESSAGE_BYTES = 20 * 1024 * 1024
+"""The most bytes of a WebSocket message: what the body of a request may have."""
 REFUSAL = b'{"error":{"message":"%b","type":"%b","param":null,"code":"%b"}}'
 
 
@@ -98,6 +100,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._too_large = False
         self._last = False
         self._closing = False
+        self._upgrading = False
         # Trailers come as headers do, when those have been looked at already.
         self._trailers: deque[Any] = deque(maxlen=0)
         self._disconnect = Disconnect(self)
@@ -128,6 +131,10 @@ class LimitedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)  # pyright: ignore[reportOptionalMemberAccess]
         except httptools.HttpParserUpgrade:
+            if self._upgrading:
+                self._stop_timer()
+                self.handle_websocket_upgrade()
+                return
             logger.debug("A request for another protocol was answered in HTTP/1.1.")
         except httptools.HttpParserError as error:
             if self._too_large:
@@ -152,8 +159,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._beside = self._body = 0
         self.scope["extensions"] = self._extensions
+        self._upgrading = self.parser.should_upgrade() and self._should_upgrade()  # pyright: ignore[reportOptionalMemberAccess]
         super().on_headers_complete()
-        self.headers = self._trailers  # pyright: ignore[reportAttributeAccessIssue]
+        if not self._upgrading:
+            self.headers = self._trailers  # pyright: ignore[reportAttributeAccessIssue]
 
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
@@ -295,6 +304,9 @@ def server(app: Any, *, host: str, port: int, log_level: str, limits: Limits | N
         proxy_headers=False,
         timeout_keep_alive=chosen.keep_alive_seconds,
         timeout_graceful_shutdown=10,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES,
+        # It would keep a window of memory for every connection.
+        ws_per_message_deflate=False,
     )
     return Server(config, chosen)

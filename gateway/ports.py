@@ -10,7 +10,7 @@ A provider may also be a `Relay` or an `Embedder`; neither is a turn, and the en
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
 from gateway.agents.spec import AgentSpec
@@ -70,6 +70,11 @@ class Turn:
     owner: str = ""
     created_at: float = 0.0
     digest: str = ""
+
+    def after(self, items: Sequence[Item]) -> Self:
+        """The same turn, going on from these items, which no store has, instead of from its parent."""
+        told = {**self.wire, "previous_response_id": self.parent}
+        return replace(self, parent=None, input=[*items, *self.input], wire=told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

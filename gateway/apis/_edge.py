@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from gateway.apis._unserved import unserved
 from gateway.apis._wire import disconnect_of, error_response
@@ -55,7 +56,9 @@ class Edge:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, plainly(send))
             return
-        assert scope["type"] == "http"
+        if scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+            return
         began = time.perf_counter()
         request_id = new_id("req").encode()
         started = False
@@ -96,6 +99,15 @@ class Edge:
             if started:
                 raise
             await error_response(known)(scope, receive, answer)
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket: who may not have one gets an answer in HTTP, with its error body."""
+        websocket = WebSocket(scope, receive, send)
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, send)
+        except (GatewayError, HTTPException) as error:
+            await websocket.send_denial_response(error_response(explain(error, {**scope, "method": "GET"})))
 
     def _admit(self, scope: Scope) -> None:
         """Check the host and the key; note the key's owner; let paths come with and without `/v1`."""

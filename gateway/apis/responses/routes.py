@@ -1,11 +1,12 @@
 """The routes of the Responses dialect."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from gateway.agents.catalog import Catalog
 from gateway.apis._items import to_wire
@@ -14,6 +15,7 @@ from gateway.apis._wire import EventStream, begun, json_response, parse, until_e
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
 from gateway.apis.responses.schema import ResponsesRequest
+from gateway.apis.responses.socket import ResponsesSocket
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
 from gateway.errors import GatewayError, InvalidRequest, NotFound
@@ -46,12 +48,9 @@ class Responses:
 
     async def create(self, request: Request) -> Response:
         body = await parse(request, ResponsesRequest)
-        turn = to_turn(body, agent_of(body, self._catalog), request.state.owner)
+        turn = self.turn_of(body, request.state.owner)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
-        try:
-            run = await self._runs.start(turn, wait=wait, wanted=wanted(request))
-        except NotFound:
-            raise unknown_start(turn) from None
+        run = await self.start(turn, wait=wait, wanted=wanted(request))
         if body.stream:
             if not turn.background:
                 await begun(run, request)
@@ -60,6 +59,19 @@ class Responses:
             return polled(fold(run.turn, ()))
         await until_ended(run, request)
         return json_response(fold(run.turn, run.events))
+
+    async def connect(self, websocket: WebSocket) -> None:
+        await ResponsesSocket(websocket, self).serve()
+
+    def turn_of(self, body: ResponsesRequest, owner: str) -> Turn:
+        return to_turn(body, agent_of(body, self._catalog), owner)
+
+    async def start(self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True) -> Run:
+        """The run of this turn. Raises what the client is to be told when it cannot start."""
+        try:
+            return await self._runs.start(turn, wait=wait, wanted=wanted)
+        except NotFound:
+            raise unknown_start(turn) from None
 
     async def retrieve(self, request: Request) -> Response:
         stored = await self._find(request)
@@ -134,6 +146,7 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
     api = Responses(runs, catalog, store)
     return [
         Route("/v1/responses", api.create, methods=["POST"]),
+        WebSocketRoute("/v1/responses", api.connect),
         Route("/v1/responses/{id}", api.retrieve, methods=["GET"]),
         Route("/v1/responses/{id}", api.delete, methods=["DELETE"]),
         Route("/v1/responses/{id}/cancel", api.cancel, methods=["POST"]),

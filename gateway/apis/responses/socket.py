@@ -1,0 +1,218 @@
+"""WebSocket `/v1/responses`: what a stream says in frames, as messages; many responses on one connection.
+
+The client sends `{"type": "response.create", …}` with the body of a request. Requests that name a `stream_id` go on
+side by side with those of other ids, one after the other within one; each answer carries its id. `"generate": false`
+warms up: the input is kept, and a response without output answers, which the next request can continue. What is not
+stored is remembered by the connection for `previous_response_id`, until a continuation of it fails.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import orjson
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.apis._wire import error_body, explain
+from gateway.apis.responses.schema import ResponsesRequest
+from gateway.apis.responses.stream import ResponseStream
+from gateway.errors import GatewayError, InvalidRequest
+from gateway.events import ItemDone, RunCompleted, RunPaused, RunStarted
+from gateway.items import Item
+from gateway.ports import Turn
+from gateway.runs import Run
+
+logger = logging.getLogger(__name__)
+
+LIFETIME = 3600.0
+"""Seconds; OpenAI's own limit of a connection."""
+MOST_STREAMS = 32
+"""Streams of one connection that go on side by side."""
+MOST_WAITING = 64
+"""Requests that wait for the one before them in their stream."""
+MOST_REMEMBERED = 64
+"""Responses that are not stored and can be continued, of one connection."""
+
+Json = dict[str, Any]
+
+
+class Starter(Protocol):
+    """What the HTTP routes do with a body."""
+
+    def turn_of(self, body: ResponsesRequest, owner: str) -> Turn: ...
+
+    async def start(self, turn: Turn) -> Run: ...
+
+
+class ResponsesSocket:
+    """One connection."""
+
+    def __init__(self, websocket: WebSocket, starter: Starter, lifetime: float = LIFETIME) -> None:
+        self._websocket = websocket
+        self._starter = starter
+        self._lifetime = lifetime
+        self._owner: str = websocket.scope["state"]["owner"]
+        self._streams: dict[str, asyncio.Queue[Json]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._runs: set[Run] = set()
+        self._remembered: OrderedDict[str, Sequence[Item]] = OrderedDict()
+
+    async def serve(self) -> None:
+        """Returns when the client has gone, or its time is up."""
+        await self._websocket.accept()
+        try:
+            async with asyncio.timeout(self._lifetime):
+                while True:
+                    await self._receive(await self._websocket.receive_text())
+        except WebSocketDisconnect:
+            pass
+        except TimeoutError:
+            limit = InvalidRequest(
+                f"A connection lives for {self._lifetime:g} seconds. Open another.",
+                code="websocket_connection_limit_reached",
+            )
+            with suppress(WebSocketDisconnect, RuntimeError):
+                await self._refuse(limit, {})
+                await self._websocket.close(1000)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for run in self._runs:
+                run.abandon()
+
+    async def _receive(self, text: str) -> None:
+        frame: Json = {}
+        try:
+            frame = parsed(text)
+            match frame.get("type"):
+                case "response.create":
+                    self._queue(frame)
+                case "response.steer":
+                    refused = {"type": "response.steer.failed", "error": error_body(NO_STEERING)}
+                    await self._send(refused | label(frame))
+                case kind:
+                    raise InvalidRequest(
+                        f"Unknown event type: {kind!r}. There is response.create.",
+                        param="type",
+                        code="unknown_event_type",
+                    )
+        except GatewayError as error:
+            await self._refuse(error, label(frame))
+
+    def _queue(self, frame: Json) -> None:
+        """Hand the request to its stream, which is made with its first."""
+        id = str(frame.get("stream_id") or "")
+        if id not in self._streams:
+            if len(self._streams) >= MOST_STREAMS:
+                raise InvalidRequest(f"A connection has at most {MOST_STREAMS} streams.", param="stream_id")
+            self._streams[id] = asyncio.Queue(MOST_WAITING)
+            self._tasks.add(asyncio.create_task(self._answer(self._streams[id])))
+        try:
+            self._streams[id].put_nowait(frame)
+        except asyncio.QueueFull:
+            raise InvalidRequest(f"{MOST_WAITING} requests are waiting in this stream.", param="stream_id") from None
+
+    async def _answer(self, requests: asyncio.Queue[Json]) -> None:
+        while True:
+            frame = await requests.get()
+            try:
+                await self._create(frame)
+            except GatewayError as error:
+                self._remembered.pop(str(frame.get("previous_response_id")), None)
+                await self._refuse(error, label(frame))
+            except (WebSocketDisconnect, RuntimeError):
+                return
+            except Exception:
+                logger.exception("A request over a WebSocket failed")
+                await self._refuse(GatewayError(), label(frame))
+
+    async def _create(self, frame: Json) -> None:
+        turn = self._continued(self._starter.turn_of(body_of(frame), self._owner))
+        if frame.get("generate") is False:
+            await self._warm_up(turn, frame)
+            return
+        run = await self._starter.start(turn)
+        self._runs.add(run)
+        try:
+            await self._follow(run, label(frame))
+        finally:
+            self._runs.discard(run)
+        if not run.turn.stored:
+            self._keep(run)
+
+    def _continued(self, turn: Turn) -> Turn:
+        """A turn that goes on from a response which only this connection knows has that one's items before its own."""
+        before = self._remembered.get(turn.parent or "")
+        if before is None:
+            return turn
+        return turn.after(before)
+
+    async def _warm_up(self, turn: Turn, frame: Json) -> None:
+        stream = ResponseStream(turn)
+        self._remember(turn.id, turn.input)
+        for event in (RunStarted(turn.id), RunCompleted(reason="stop")):
+            await self._send_frames(stream.render(event), label(frame))
+
+    async def _follow(self, run: Run, labelled: Json) -> None:
+        stream = ResponseStream(run.turn)
+        async for batch in run.follow():
+            await self._send_frames(b"".join([stream.render(event) for event in batch]), labelled)
+
+    def _keep(self, run: Run) -> None:
+        """A response that came to a proper end can be continued; after one that did not, nothing can."""
+        if isinstance(run.events[-1], RunCompleted | RunPaused):
+            said = [event.item for event in run.events if isinstance(event, ItemDone)]
+            self._remember(run.turn.id, [*run.turn.input, *said])
+        else:
+            self._remembered.pop(str(run.turn.wire.get("previous_response_id")), None)
+
+    def _remember(self, id: str, items: Sequence[Item]) -> None:
+        self._remembered[id] = items
+        while len(self._remembered) > MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    async def _send_frames(self, frames: bytes, labelled: Json) -> None:
+        for frame in frames.split(b"\n\n"):
+            data = frame.partition(b"data: ")[2]
+            if data and data != b"[DONE]":
+                # The object goes on with the label: nothing of it is decoded.
+                more = b"," + orjson.dumps(labelled)[1:] if labelled else b"}"
+                await self._websocket.send_text((data[:-1] + more).decode())
+
+    async def _refuse(self, error: GatewayError, labelled: Json) -> None:
+        await self._send({"type": "error", "status": error.status, "error": error_body(error), **labelled})
+
+    async def _send(self, message: Json) -> None:
+        await self._websocket.send_text(orjson.dumps(message).decode())
+
+
+NO_STEERING = InvalidRequest("A response cannot be steered here. Cancel it, or continue it when it is done.")
+
+
+def parsed(text: str) -> Json:
+    try:
+        frame: object = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The message is not valid JSON: {error}.", code="invalid_json") from None
+    if not isinstance(frame, dict):
+        raise InvalidRequest("The message must be a JSON object.", code="invalid_json")
+    return dict[str, Any](frame)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def label(frame: Json) -> Json:
+    """What every answer to this message carries."""
+    return {"stream_id": frame["stream_id"]} if isinstance(frame.get("stream_id"), str) else {}
+
+
+def body_of(frame: Json) -> ResponsesRequest:
+    """The request of a message; it is always streamed. Raises InvalidRequest."""
+    if frame.get("background"):
+        raise InvalidRequest("A response over a WebSocket cannot be in the background.", param="background")
+    try:
+        return ResponsesRequest.model_validate({**frame, "stream": True})
+    except ValidationError as error:
+        raise explain(error) from None

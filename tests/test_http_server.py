@@ -251,7 +251,7 @@ async def test_nonsense_is_a_400_and_nothing_that_fills_a_log(nonsense, caplog):
 
 async def test_a_request_for_another_protocol_is_answered_in_this_one(caplog):
     async with serving() as (_, port), connected(port) as (reader, writer):
-        writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")
         status, _, _ = await answer(reader)
         writer.write(GET)
         again, _, _ = await answer(reader)

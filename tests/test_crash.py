@@ -53,7 +53,7 @@ async def gateway_process(home, provider, limits="{}"):
 async def test_a_call_that_outlives_its_runs_deadline_is_not_repeated_by_the_next_turn(home):
     count = {"call": ("clock__count", '{"forever": true}')}
     async with upstream(count, {"text": "I will check."}) as provider:
-        async with gateway_process(home, provider, limits="{deadline: 1s}") as (client, _):
+        async with gateway_process(home, provider, limits="{deadline: 3s}") as (client, _):
             conversation = (await client.conversations.create()).id
             first = await client.responses.create(model="counter", input="go", conversation=conversation)
             await client.responses.create(model="counter", input="and?", conversation=conversation)

@@ -17,9 +17,9 @@ class PageQuery:
     before: str | None = None
 
 
-def page_query(query: Mapping[str, str], limit: int = 20) -> PageQuery:
-    """What the query asks for; `limit` if it does not say. Raises InvalidRequest."""
-    given, order = query.get("limit", str(limit)), query.get("order", "desc")
+def page_query(query: Mapping[str, str], order: str = "desc") -> PageQuery:
+    """What the query asks for, 20 entries in this `order` if it does not say. Raises InvalidRequest."""
+    given, order = query.get("limit", "20"), query.get("order", order)
     if not given.isdecimal() or len(given) > 3 or not 1 <= int(given) <= 100:
         raise InvalidRequest("Invalid value for 'limit': a number from 1 to 100.", param="limit", code="invalid_value")
     if order not in ("asc", "desc"):
@@ -33,9 +33,9 @@ def list_of(data: Sequence[Mapping[str, Any]], *, has_more: bool) -> dict[str, A
     return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
 
 
-def page_of(oldest_first: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
+def page_of(oldest_first: Sequence[Mapping[str, Any]], query: Mapping[str, str], order: str = "desc") -> dict[str, Any]:
     """The page of a list that is at hand. Raises InvalidRequest, and NotFound for an entry that is not in it."""
-    asked = page_query(query)
+    asked = page_query(query, order)
     entries = list(reversed(oldest_first)) if asked.newest_first else list(oldest_first)
     ids = [entry["id"] for entry in entries]
     begin = place(ids, asked.after, "after") + 1 if asked.after else 0

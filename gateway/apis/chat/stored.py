@@ -8,11 +8,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.apis._items import metadata_of
+from gateway.apis._pages import list_of, page_of, page_query
 from gateway.apis._wire import json_response, parse
 from gateway.apis.chat.choices import choice_id
 from gateway.apis.chat.messages import Wire, to_messages
 from gateway.apis.chat.to_wire import Answer, to_completion
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import NotFound
 from gateway.ports import Store, StoredTurn
 from gateway.runs import Runs
 
@@ -52,34 +53,27 @@ class StoredCompletions:
         return json_response({"id": stored.turn.id, "object": "chat.completion.deleted", "deleted": True})
 
     async def list(self, request: Request) -> Response:
-        limit, newest_first = paging(request)
         query = request.query_params
+        asked = page_query(query, "asc")
         metadata = {found[1]: value for key, value in query.items() if (found := METADATA.fullmatch(key))}
         turns, has_more = await self._store.turns(
             request.state.owner,
             KIND,
-            after=query.get("after"),
-            limit=limit,
-            newest_first=newest_first,
+            after=asked.after,
+            limit=asked.limit,
+            newest_first=asked.newest_first,
             agent=query.get("model", ""),
             metadata=metadata,
         )
-        return json_response(page([await self._show(turn) for turn in turns], has_more=has_more))
+        return json_response(list_of([await self._show(turn) for turn in turns], has_more=has_more))
 
     async def messages(self, request: Request) -> Response:
         """What the completion was asked with, the whole of it."""
-        stored, (limit, newest_first) = await self._find(request), paging(request)
+        stored = await self._find(request)
         answer = {item.id for item in stored.output}
         history = [item for item in await self._store.history(stored.turn.id) if item.id not in answer]
         listed = [{"id": f"{stored.turn.id}-{n}", **message} for n, message in enumerate(to_messages(history))]
-        if newest_first:
-            listed.reverse()
-        if (after := request.query_params.get("after")) is not None:
-            places = [n for n, message in enumerate(listed) if message["id"] == after]
-            if not places:
-                raise NotFound(f"Message with id '{after}' not found.", param="after")
-            listed = listed[places[0] + 1 :]
-        return json_response(page(listed[:limit], has_more=len(listed) > limit))
+        return json_response(page_of(listed, request.query_params, "asc"))
 
     async def _find(self, request: Request) -> StoredTurn:
         id = request.path_params["id"]
@@ -108,21 +102,6 @@ class StoredCompletions:
 
 def has_answer(stored: StoredTurn) -> bool:
     return stored.end is not None and stored.end.status in ("completed", "incomplete", "paused")
-
-
-def paging(request: Request) -> tuple[int, bool]:
-    """The most entries of a page, and whether the newest come first. Raises InvalidRequest."""
-    limit, order = request.query_params.get("limit", "20"), request.query_params.get("order", "asc")
-    if not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= 100:
-        raise InvalidRequest("Invalid value for 'limit': a number from 1 to 100.", param="limit", code="invalid_value")
-    if order not in ("asc", "desc"):
-        raise InvalidRequest("Invalid value for 'order': 'asc' or 'desc'.", param="order", code="invalid_value")
-    return int(limit), order == "desc"
-
-
-def page(data: list[Wire], *, has_more: bool) -> Wire:
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
 
 
 def routes(runs: Runs, store: Store) -> list[BaseRoute]:

@@ -28,6 +28,7 @@ from gateway.providers.local import LocalProvider
 from gateway.providers.router import ProviderRouter
 from gateway.rules import RULES
 from gateway.runs import Runs
+from gateway.sealing import Sealer
 from gateway.settings import Settings, make_folders, weights_folder
 from gateway.stores import STORES
 from gateway.stores.keys import KeyRing
@@ -60,6 +61,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
         toolbox=toolbox,
         rules=rules,
         memories={name: make() for name, make in STRATEGIES.items()},
+        sealer=Sealer(settings.data / "sealing.key"),
     )
     runs = Runs(engine, store)
 

@@ -6,12 +6,13 @@ crash are therefore the same thing as continuing, and none of them has code of i
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
 
-from gateway.errors import BadArguments, Forbidden, GatewayError, InvalidRequest
+from gateway.agents.spec import AgentSpec
+from gateway.citations import cited
+from gateway.errors import BadArguments, ContextTooLong, Forbidden, GatewayError, InvalidRequest
 from gateway.events import (
     CallsStarted,
     Event,
@@ -25,14 +26,32 @@ from gateway.events import (
     StepDone,
     Usage,
 )
-from gateway.items import NO_SERVER, Item, Text, ToolCall, ToolResult, approval_of, new_id, pending_calls
+from gateway.items import (
+    NO_SERVER,
+    Item,
+    Message,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    approval_of,
+    new_id,
+    pending_calls,
+)
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
+from gateway.sealing import Sealer
+from gateway.structured import ATTEMPTS, Form, form_of, misfit
+from gateway.tool_choice import allowed, forced, unforced
+from gateway.window import Window
 
 OUTCOME_UNKNOWN = (
     "The run stopped while this call was running, so its outcome is unknown. It was not repeated. "
     "Check whether it took effect before you call the tool again."
 )
 CUT_OFF = "This call was not run: the model's answer was cut off, so its arguments may be incomplete."
+
+FOR_THE_RUN = frozenset({"allowed_tools", "max_tool_calls", "truncation", "sealed_reasoning"})
+"""Options of a turn that say how the run goes; the others are for the model."""
 
 BROKEN_OFF = "This call was not run: the run broke off before it."
 LIMIT_REACHED = "This call was not run: the agent's limit for one run was reached."
@@ -46,13 +65,17 @@ class Engine:
     toolbox: Toolbox
     rules: Sequence[Rule]
     memories: Mapping[str, Memory]
+    sealer: Sealer
 
     async def run(self, turn: Turn, history: Sequence[Item]) -> AsyncGenerator[Event]:
         """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event."""
         yield RunStarted(turn.id)
         try:
             await self.admit(turn)
-            async with aclosing(self._steps(turn, list(history))) as events:
+            steps = self._steps(turn, await self._opened(turn, history))
+            if turn.options.get("sealed_reasoning"):
+                steps = self._sealed(turn, steps)
+            async with aclosing(steps) as events:
                 async for event in events:
                     yield event
         except GatewayError as error:
@@ -64,19 +87,39 @@ class Engine:
         if refusal.action == "deny":
             raise Forbidden(refusal.reason, code="refused")
 
+    async def _opened(self, turn: Turn, history: Sequence[Item]) -> list[Item]:
+        """The history with the state of the thoughts that a client kept. Raises InvalidRequest for a changed one."""
+        return [
+            replace(item, state=await self.sealer.open(item.sealed, turn.owner))
+            if isinstance(item, Reasoning) and item.sealed and not item.state
+            else item
+            for item in history
+        ]
+
+    async def _sealed(self, turn: Turn, steps: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        """The events, the model's thoughts with their state for the client to keep."""
+        async with aclosing(steps) as events:
+            async for event in events:
+                if isinstance(event, ItemDone) and isinstance(thought := event.item, Reasoning) and thought.state:
+                    event = ItemDone(replace(thought, sealed=await self.sealer.seal(thought.state, turn.owner)))
+                yield event
+
     async def _steps(self, turn: Turn, history: list[Item]) -> AsyncGenerator[Event]:
         agent = turn.agent
         server_tools = await self.toolbox.specs(agent) if agent.tools else ()
-        ours, theirs = {tool.name: tool for tool in server_tools}, {tool.name for tool in turn.client_tools}
-        refuse_twins(ours, turn.client_tools)
+        refuse_twins({tool.name for tool in server_tools}, turn.client_tools)
+        refuse_missing(agent, server_tools)
         options = {**agent.params, **turn.options}
-        asking = ModelCall(
+        tools = allowed([*server_tools, *turn.client_tools], options)
+        ours, theirs = {tool.name: tool for tool in tools if tool.server}, {tool.name for tool in turn.client_tools}
+        every = ModelCall(
             models=(agent.model, *agent.fallbacks),
             items=(),
-            tools=[*server_tools, *turn.client_tools],
-            options=options,
+            tools=tools,
+            options={name: value for name, value in options.items() if name not in FOR_THE_RUN},
             live=turn.live,
         )
+        asking, form, window = forced(every), form_of(options), Window(slides=options.get("truncation") == "auto")
         memory, usage, model, steps = self.memories[agent.memory], Usage(), agent.model, 0
 
         while True:
@@ -98,7 +141,7 @@ class Engine:
 
             view = await memory.view(turn, history)
             steps, finish = steps + 1, "stop"
-            async with aclosing(self._ask(replace(asking, items=view), ours, history)) as events:
+            async with aclosing(self._asked(replace(asking, items=view), ours, history, window, form)) as events:
                 async for event in events:
                     if isinstance(event, StepDone):
                         finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
@@ -111,23 +154,80 @@ class Engine:
             if not pending_calls(history):
                 yield RunCompleted(reason="stop", usage=usage, model=model)
                 return
-            asking = replace(asking, options=unforced(options))
+            asking = unforced(every)
+
+    def _asked(
+        self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window, form: Form | None
+    ) -> AsyncGenerator[ModelEvent]:
+        """One step of the model. Who wants nothing else of it gets its events without a detour for each."""
+        if form is not None:
+            return self._checked(call, ours, history, window, form)
+        return self._fitted(call, ours, history, window) if window.slides else self._ask(call, ours, history)
+
+    async def _checked(
+        self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window, form: Form
+    ) -> AsyncGenerator[ModelEvent]:
+        """A model whose answer does not have the form is asked again, twice; raises ProviderError in the end. Each
+        attempt is a StepDone; of the answers only the one that fits is told."""
+        fault = ""
+        for _ in range(ATTEMPTS):
+            said: list[Item] = []
+            held: list[ModelEvent] = []
+            async with aclosing(self._fitted(call, ours, said, window)) as events:
+                async for event in events:
+                    if isinstance(event, StepDone):
+                        fault = form.fault(said, event.finish)
+                        if fault:
+                            held = []
+                        for each in held:
+                            yield each
+                        held = []
+                    if held or (isinstance(event, ItemStarted | ItemDone) and isinstance(event.item, Message)):
+                        held.append(event)
+                    else:
+                        yield event
+            if not fault:
+                history += said
+                return
+            history += [item for item in said if not isinstance(item, Message)]
+            call = replace(call, items=[*call.items, *said, form.correction(fault)])
+        raise misfit(fault)
+
+    async def _fitted(
+        self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
+    ) -> AsyncGenerator[ModelEvent]:
+        """One model call, without the oldest items if that is what it takes. Raises ContextTooLong."""
+        while True:
+            view = window.view(call.items)
+            try:
+                async with aclosing(self._ask(replace(call, items=view), ours, history)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except ContextTooLong:
+                # A provider refuses before its first event.
+                if not window.narrow(view):
+                    raise
 
     async def _ask(
         self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item]
     ) -> AsyncGenerator[ModelEvent]:
         """One model call. Its items join the history; its tool calls learn which server they are for."""
-        offered = {tool.name for tool in call.tools}
+        offered = {tool.name: tool for tool in call.tools}
         async with aclosing(self.provider.stream(call)) as events:
             async for event in events:
                 if isinstance(event, ItemDone | ItemStarted):
                     item = event.item
                     if isinstance(item, ToolCall):
                         if spec := ours.get(item.name):
-                            item = replace(item, server=spec.server, tool=spec.tool)
-                        elif item.name not in offered:
+                            item = replace(item, server=spec.server, tool=spec.tool, type=spec.type)
+                        elif spec := offered.get(item.name):
+                            item = replace(item, type=spec.type)
+                        else:
                             item = replace(item, server=NO_SERVER, tool=item.name)
                         event = replace(event, item=item)
+                    elif isinstance(item, Message) and isinstance(event, ItemDone):
+                        event = replace(event, item=(item := cited(item, call.items)))
                     if isinstance(event, ItemDone):
                         history.append(item)
                 yield event
@@ -148,7 +248,7 @@ class Engine:
         """
         ready: list[tuple[ToolCall, ToolSpec, Verdict]] = []
         for call in pending_calls(history):
-            if call.name in theirs:
+            if call.name in theirs and call.server != NO_SERVER:
                 continue
             if spent:
                 refused = LIMIT_REACHED
@@ -207,7 +307,7 @@ class Engine:
         return [failure(call, OUTCOME_UNKNOWN) for call in begun if call.name not in safe]
 
 
-def refuse_twins(ours: Mapping[str, ToolSpec], theirs: Sequence[ToolSpec]) -> None:
+def refuse_twins(ours: Set[str], theirs: Sequence[ToolSpec]) -> None:
     """Two tools of one name cannot be told apart in the model's call. Raises InvalidRequest."""
     for number, tool in enumerate(theirs):
         if tool.name in ours:
@@ -218,9 +318,16 @@ def refuse_twins(ours: Mapping[str, ToolSpec], theirs: Sequence[ToolSpec]) -> No
             )
 
 
-def unforced(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The options once a call was made: a tool that must be called is called once, not for ever."""
-    return options if options.get("tool_choice") in (None, "auto", "none") else {**options, "tool_choice": "auto"}
+def refuse_missing(agent: AgentSpec, tools: Sequence[ToolSpec]) -> None:
+    """An agent does without a tool that is not up; a client that asked for one is told. Raises InvalidRequest."""
+    for grant in agent.tools:
+        if grant.type != "function" and all(grant.type != tool.type for tool in tools):
+            server = grant.tool.partition(".")[0]
+            raise InvalidRequest(
+                f"There is no {grant.type}: it needs the tool server {server!r}, which is not up.",
+                param="tools",
+                code="tool_unavailable",
+            )
 
 
 def failures(calls: Sequence[ToolCall], reason: str) -> list[ToolResult]:

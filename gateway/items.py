@@ -45,7 +45,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """`url` is an http(s) or data: URL; `detail` is OpenAI's low | high | auto."""
+    """`url` is an http(s) or data: URL; `detail` is OpenAI's low | high | auto | original."""
 
     url: str
     detail: str = "auto"
@@ -70,6 +70,10 @@ class Refusal:
     text: str
     kind: Literal["refusal"] = "refusal"
 
+
+ToolType = Literal["function", "custom", "file_search"]
+"""How a tool is shown to the client. A `custom` tool of the client's takes one free text, which models that know only
+functions give as the argument `input`; `file_search` is a search of knowledge bases that the client asked for."""
 
 NO_SERVER = "unknown"
 """Where a call of a tool that nobody has is said to go."""
@@ -98,12 +102,14 @@ class Message:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reasoning:
     """What the model thought. `state` is the provider's own opaque proof of it (a signature, encrypted
-    content, a thought signature), to be handed back to the same provider unchanged and never shown."""
+    content, a thought signature), to be handed back to the same provider unchanged and never shown. `sealed` is the
+    state for a client to keep that keeps the conversation itself, or what such a client brought back."""
 
     id: str
     text: str = ""
     summary: str = ""
     state: dict[str, Any] = field(default_factory=dict[str, Any])
+    sealed: str = ""
     kind: Literal["reasoning"] = "reasoning"
 
 
@@ -114,7 +120,7 @@ class ToolCall:
     `name` is the name the model was offered. `server` and `tool` say where the gateway sends it; both are
     empty for a function the client runs itself, and a call of a tool that nobody has is for the server NO_SERVER:
     the gateway answers it, with an error. `arguments` is the model's text, valid JSON or not.
-    `state` is opaque provider data to hand back (Gemini's thought signature).
+    `state` is opaque provider data to hand back (Gemini's thought signature). `type` is the tool's, see `ToolSpec`.
     """
 
     id: str
@@ -123,18 +129,24 @@ class ToolCall:
     arguments: str
     server: str = ""
     tool: str = ""
+    type: ToolType = "function"
     state: dict[str, Any] = field(default_factory=dict[str, Any])
     kind: Literal["tool_call"] = "tool_call"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
-    """The answer to the call with this `call_id`, from a tool server or from the client."""
+    """The answer to the call with this `call_id`, from a tool server or from the client.
+
+    `structured` is the same in the server's own shape, kept for a `file_search` only: what it found is cited.
+    """
 
     id: str
     call_id: str
     content: tuple[Part, ...]
     is_error: bool = False
+    type: ToolType = "function"
+    structured: dict[str, Any] = field(default_factory=dict[str, Any])
     kind: Literal["tool_result"] = "tool_result"
 
     @property

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, Self
 from gateway.agents.spec import AgentSpec
 from gateway.errors import GatewayError
 from gateway.events import ModelEvent, Usage
-from gateway.items import Item, ToolCall, ToolResult
+from gateway.items import Item, ToolCall, ToolResult, ToolType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,8 @@ class ToolSpec:
     """A tool as the model is offered it.
 
     `name` fits every provider (`^[A-Za-z0-9_-]{1,64}$`). `server`/`tool` are empty for the client's own
-    functions. `strict` is the client's wish for strict schema adherence; None where it said nothing.
+    functions, and only those may be of the type custom. `strict` is the client's wish for strict schema
+    adherence; None where it said nothing.
     `read_only`, `destructive`, `idempotent`, `open_world` are MCP's annotations with MCP's defaults,
     already overridden by what the agent document says.
     """
@@ -34,6 +35,7 @@ class ToolSpec:
     schema: dict[str, Any]
     server: str = ""
     tool: str = ""
+    type: ToolType = "function"
     strict: bool | None = None
     read_only: bool = False
     destructive: bool = True
@@ -53,6 +55,11 @@ class Turn:
     `background`: nobody has to wait for it, and its events can be followed again from the first after it has ended.
     `owner` is the id of the API key that asked. `digest` stands for all that was said before the answer, where a client
     sends that each time: by it a later turn finds this one.
+
+    Beyond what `ModelCall` has, `options` may hold `allowed_tools` and a `tool_choice` that names a server (see
+    `tool_choice.py`), `truncation` ("auto": drop the oldest items of what is too long for the model), and
+    `max_tool_calls`, the most calls of the gateway's that the run may make. With `sealed_reasoning` the client is given
+    the state of Reasoning items to keep.
     """
 
     id: str

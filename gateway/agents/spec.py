@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gateway.items import ToolType
+
 Effect = Literal["read", "write", "external", "destructive"]
 EVERYTHING = "everything"
 """The memory strategy of an agent that names none: the model sees the whole conversation."""
@@ -15,6 +17,7 @@ class ToolGrant:
 
     `effect` and `idempotent` override what the server's annotations say (None: believe them). `args` is a
     JSON Schema laid over the tool's own, which it may only narrow. `per_run` is the most calls one run may make.
+    `type` is for a tool that a client asked for by another name than its server's.
     """
 
     tool: str
@@ -22,6 +25,7 @@ class ToolGrant:
     idempotent: bool | None = None
     args: Mapping[str, Any] = field(default_factory=dict[str, Any])
     per_run: int | None = None
+    type: ToolType = "function"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

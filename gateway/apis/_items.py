@@ -1,8 +1,13 @@
 """Items as the Responses and Conversations dialects write them, in both directions."""
 
+import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+import orjson
+
+from gateway.apis._file_search import file_search_call
+from gateway.apis._foreign import to_foreign
 from gateway.apis._requests import writable
 from gateway.errors import InvalidRequest
 from gateway.items import (
@@ -34,8 +39,7 @@ def to_items(raw: str | Sequence[Wire], where: str = "input") -> list[Item]:
 
 def to_item(raw: Wire, where: str) -> list[Item]:
     """Mostly one item; an `mcp_call` is a call and its result."""
-    kind: object = raw.get("type") or ("message" if "role" in raw else None)
-    match kind:
+    match raw.get("type") or ("message" if "role" in raw else None):
         case "message":
             return [to_message(raw, where)]
         case "function_call":
@@ -55,10 +59,15 @@ def to_item(raw: Wire, where: str) -> list[Item]:
                     id=identity(raw, "mcpr"), call_id=call_id, approved=approved, reason=str(raw.get("reason") or "")
                 )
             ]
+        case "custom_tool_call":
+            call_id, name, given = (text(raw, key, where) for key in ("call_id", "name", "input"))
+            arguments = orjson.dumps({"input": given}).decode()
+            return [ToolCall(id=identity(raw, "ctc"), call_id=call_id, name=name, arguments=arguments, type="custom")]
+        case "custom_tool_call_output":
+            content, call_id = to_parts(raw.get("output"), f"{where}.output"), text(raw, "call_id", where)
+            return [ToolResult(id=identity(raw, "ctco"), call_id=call_id, content=content, type="custom")]
         case _:
-            raise InvalidRequest(
-                f"Invalid value for '{where}.type': {kind!r} is not supported.", param=where, code="invalid_value"
-            )
+            return to_foreign(raw, where)
 
 
 def identity(raw: Wire, prefix: str) -> str:
@@ -107,17 +116,42 @@ def to_part(raw: object, where: str) -> Part:
         case {"type": "refusal", "refusal": said}:
             return Refusal(text=said)
         case {"type": "input_image", "image_url": url}:
-            return Image(url=url, detail=given.get("detail", "auto"))
+            return to_image(url, given.get("detail", "auto"), where)
+        case {"type": "input_image" | "input_file", "file_id": id} if id:
+            raise wrong(f"{where}.file_id", "this gateway keeps no files; send the content as a data: URL.")
         case {"type": "input_file"}:
-            name, data, url, id = (given.get(key, "") for key in ("filename", "file_data", "file_url", "file_id"))
-            return File(name=name, data=data, url=url, file_id=id)
+            return to_file(given, where)
+        case {"type": "input_audio"}:
+            raise wrong(f"{where}.type", "audio is not supported; send what was said as text.")
         case _:
-            raise InvalidRequest(
-                f"Invalid value for '{where}': a part is input_text, output_text, refusal, input_image or input_file "
-                "with the field of that kind.",
-                param=where,
-                code="invalid_value",
+            raise wrong(
+                where,
+                "a part is input_text, output_text, refusal, input_image or input_file with the field of that kind.",
             )
+
+
+def to_image(url: str, detail: str, where: str) -> Image:
+    if not url.startswith(("https://", "http://", "data:image/")):
+        raise wrong(f"{where}.image_url", "expected an http(s) URL or a data: URL of an image.")
+    if detail not in ("low", "high", "auto", "original"):
+        raise wrong(f"{where}.detail", "expected 'low', 'high', 'auto' or 'original'.")
+    return Image(url=url, detail=detail)
+
+
+def to_file(given: Mapping[str, str], where: str) -> File:
+    name, data, url = (given.get(key, "") for key in ("filename", "file_data", "file_url"))
+    if bool(data) == bool(url):
+        raise wrong(where, "an input_file has either 'file_data' or 'file_url'.")
+    if url and not url.startswith(("https://", "http://")):
+        raise wrong(f"{where}.file_url", "expected an http(s) URL.")
+    if data and not data.startswith("data:"):
+        # OpenAI takes the bare base64 too; providers want to know what it is.
+        data = f"data:{mimetypes.guess_type(name)[0] or 'application/octet-stream'};base64,{data}"
+    return File(name=name, data=data, url=url)
+
+
+def wrong(where: str, message: str) -> InvalidRequest:
+    return InvalidRequest(f"Invalid value for '{where}': {message}", param=where, code="invalid_value")
 
 
 def to_annotations(raw: object, where: str) -> tuple[Wire, ...]:
@@ -132,8 +166,12 @@ def to_annotations(raw: object, where: str) -> tuple[Wire, ...]:
 
 
 def to_reasoning(raw: Wire) -> Reasoning:
+    sealed = raw.get("encrypted_content")
     return Reasoning(
-        id=identity(raw, "rs"), text="".join(texts(raw.get("content"))), summary="\n\n".join(texts(raw.get("summary")))
+        id=identity(raw, "rs"),
+        text="".join(texts(raw.get("content"))),
+        summary="\n\n".join(texts(raw.get("summary"))),
+        sealed=sealed if isinstance(sealed, str) else "",
     )
 
 
@@ -163,7 +201,7 @@ def to_wire(items: Iterable[Item]) -> list[Wire]:
     for item in items:
         if isinstance(item, ToolResult) and item.call_id in calls:
             place, call = calls[item.call_id]
-            wires[place] = mcp_call(call, item)
+            wires[place] = gateway_call(call, item)
             continue
         if isinstance(item, ToolCall) and item.server:
             calls[item.call_id] = len(wires), item
@@ -180,15 +218,17 @@ def one_to_wire(item: Item) -> Wire:
         case Reasoning(id=id):
             summary = [{"type": "summary_text", "text": item.summary}] if item.summary else []
             content = [{"type": "reasoning_text", "text": item.text}] if item.text else []
-            return {"id": id, "type": "reasoning", "summary": summary, "content": content, "status": "completed"}
+            sealed = {"encrypted_content": item.sealed} if item.sealed else {}
+            said = {"summary": summary, "content": content, **sealed, "status": "completed"}
+            return {"id": id, "type": "reasoning", **said}
         case ToolCall(server=""):
             return function_call(item, "completed")
         case ToolCall():
-            return mcp_call(item)
-        case ToolResult(id=id, call_id=call_id):
+            return gateway_call(item)
+        case ToolResult(id=id, call_id=call_id, type=kind):
             return {
                 "id": id,
-                "type": "function_call_output",
+                "type": "custom_tool_call_output" if kind == "custom" else "function_call_output",
                 "call_id": call_id,
                 "output": item.text if all(isinstance(part, Text) for part in item.content) else parts_in(item.content),
                 "status": "completed",
@@ -228,6 +268,10 @@ def part_to_wire(part: Part, role: str) -> Wire:
 
 
 def function_call(call: ToolCall, status: str) -> Wire:
+    """A call for the client: `custom_tool_call` for a tool that takes free text."""
+    if call.type == "custom":
+        shown = {"call_id": call.call_id, "name": call.name, "input": free_text(call), "status": status}
+        return {"id": call.id, "type": "custom_tool_call", **shown}
     return {
         "id": call.id,
         "type": "function_call",
@@ -236,6 +280,28 @@ def function_call(call: ToolCall, status: str) -> Wire:
         "arguments": call.arguments,
         "status": status,
     }
+
+
+def free_text(call: ToolCall) -> str:
+    """The input of a custom tool's call. A model that ignored the form of the arguments may mean them as they are."""
+    try:
+        given: object = orjson.loads(call.arguments)
+    except orjson.JSONDecodeError:
+        return call.arguments
+    match given:
+        case {"input": str(said)}:
+            return said
+        case _:
+            return call.arguments
+
+
+def gateway_call(
+    call: ToolCall, result: ToolResult | None = None, status: str = "in_progress", *, results: bool = False
+) -> Wire:
+    """A call that the gateway runs. `results`: with what a search found."""
+    if call.type == "file_search":
+        return file_search_call(call, result, status, results=results)
+    return mcp_call(call, result, status)
 
 
 def mcp_call(call: ToolCall, result: ToolResult | None = None, status: str = "in_progress") -> Wire:

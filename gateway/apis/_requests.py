@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, Field
 
+from gateway.errors import InvalidRequest
+from gateway.json_schema.fault import schema_fault
 from gateway.ports import ToolSpec
 
 
@@ -57,10 +59,16 @@ def to_choice(choice: Choice | FunctionName) -> str | dict[str, str]:
     return {"name": choice.name} if isinstance(choice, FunctionName) else choice
 
 
-def to_format(type: FormatType, schema: JsonSchema | None) -> dict[str, Any]:
-    """`response_format` in the vocabulary of `ModelCall.options`."""
+def to_format(type: FormatType, schema: JsonSchema | None, where: str) -> dict[str, Any]:
+    """`response_format` in the vocabulary of `ModelCall.options`. Raises InvalidRequest for a strict schema, the one at
+    `where`, that answers cannot be checked against."""
     if type != "json_schema" or schema is None:
         return {"type": type}
+    if schema.strict and (fault := schema_fault(schema.schema_ or {})):
+        name = schema.name or "answer"
+        raise InvalidRequest(
+            f"Invalid schema for response_format '{name}': {fault}.", param=where, code="invalid_json_schema"
+        )
     described = {"description": schema.description} if schema.description else {}
     named = {"type": type, "name": schema.name or "answer", "schema": schema.schema_ or {}, "strict": schema.strict}
     return {**named, **described}

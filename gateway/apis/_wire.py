@@ -86,8 +86,11 @@ def validated(body: bytes | bytearray, schema: type[Body], most_values: int) -> 
         raise explain(error) from None
 
 
-def explain(error: ValidationError) -> InvalidRequest:
-    """The first problem of a validation as OpenAI would say it, `param` in its notation (`input[0].content`)."""
+def explain(error: ValidationError, within: str = "") -> InvalidRequest:
+    """The first problem of a validation as OpenAI would say it, `param` in its notation (`input[0].content`).
+
+    `within` is the place of what was validated, if that is a part of the body.
+    """
     if error.error_count() > FEW:
         return InvalidRequest(f"The request body has {error.error_count()} wrong fields.", code="invalid_type")
     kind, where, message = first_problem(error.errors(include_url=False, include_context=False, include_input=False))
@@ -97,6 +100,7 @@ def explain(error: ValidationError) -> InvalidRequest:
             f"library correctly. The parser said: {message}.)"
         )
     param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+    param = f"{within}.{param}".rstrip(".") if within else param
     if kind == "missing":
         return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
     if not param:

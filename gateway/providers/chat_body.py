@@ -259,7 +259,9 @@ def wire_part(part: Part) -> Json:
         case Text() | Refusal():
             return {"type": "text", "text": part.text}
         case Image():
-            detail = {} if part.detail == "auto" else {"detail": part.detail}
+            # `original` is only known where Responses are spoken.
+            known = "high" if part.detail == "original" else part.detail
+            detail = {} if known == "auto" else {"detail": known}
             return {"type": "image_url", "image_url": {"url": part.url, **detail}}
         case File():
             if part.data:

@@ -1,8 +1,10 @@
 """What is allowed. Adding one: a file here, a line in RULES; every run passes all of them, in this order."""
 
 from gateway.ports import Rule
+from gateway.rules.max_tool_calls import MaxToolCalls
 from gateway.rules.per_run import PerRun
 
 RULES: dict[str, type[Rule]] = {
     "per_run": PerRun,
+    "max_tool_calls": MaxToolCalls,
 }

@@ -147,7 +147,12 @@ class Connection:
             raise CallFailed("its answer is not a valid MCP tool result", ran=True) from error
         if isinstance(result, types.InputRequiredResult):
             raise CallFailed("it wants to ask the user something first, which is not possible here", ran=False)
-        return Answer(parts_of(result.content, result.structured_content), is_error=result.is_error)
+        structured: object = result.structured_content
+        return Answer(
+            parts_of(result.content, structured),
+            is_error=result.is_error,
+            structured=cast("dict[str, Any]", structured) if isinstance(structured, dict) else {},
+        )
 
     async def _send(self, request: types.CallToolRequest) -> types.CallToolResult | types.InputRequiredResult:
         # Not Client.call_tool: that checks results against the server's own output schema, whose patterns could keep

@@ -1,7 +1,7 @@
 """What the toolbox knows of a tool server, free of MCP's own types: its tools, its answers, and how calls fail."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.items import Part
@@ -23,10 +23,11 @@ class ListedTool:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a tool returned. `is_error` is the tool's own verdict."""
+    """What a tool returned, and the same as its server structures it. `is_error` is the tool's own verdict."""
 
     content: tuple[Part, ...]
     is_error: bool = False
+    structured: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class CallFailed(Exception):

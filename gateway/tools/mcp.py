@@ -120,7 +120,15 @@ class MCPToolbox:
         except CallFailed as failure:
             logger.warning("%s.%s failed: %s", spec.server, spec.tool, failure)
             return _failure(call, _explained(spec, failure))
-        return ToolResult(id=new_id("fco"), call_id=call.call_id, content=answer.content, is_error=answer.is_error)
+        structured = dict(answer.structured) if spec.type == "file_search" else {}
+        return ToolResult(
+            id=new_id("fco"),
+            call_id=call.call_id,
+            content=answer.content,
+            is_error=answer.is_error,
+            type=spec.type,
+            structured=structured,
+        )
 
     def _bump(self) -> None:
         self._generation += 1
@@ -182,6 +190,7 @@ def made_spec(name: str, server: str, grant: ToolGrant, tool: ListedTool) -> Too
         schema=narrow(schema, grant.args) if grant.args else schema,
         server=server,
         tool=tool.name,
+        type=grant.type,
         read_only=read_only,
         destructive=destructive,
         idempotent=tool.idempotent if grant.idempotent is None else grant.idempotent,

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from gateway.errors import ProviderError, ProviderRefused
-from gateway.items import Image, Message, Reasoning, Text, ToolCall, ToolResult
+from gateway.items import File, Image, Message, Reasoning, Text, ToolCall, ToolResult
 from tests.providers.conftest import SEARCH, ask, user
 from tests.providers.replay import Answer, Upstream
 from tests.providers.wires import GEMINI, LEGS, OPENAI
@@ -47,6 +47,23 @@ def sse(events) -> Answer:
 async def reply(asking, leg, answer, call=None):
     async with Upstream(answer) as upstream, asking(upstream.url, **leg.settings) as router:
         return await router(call), upstream.requests
+
+
+@pytest.mark.parametrize("leg", LEGS, ids=[f"{leg.lane}-{leg.vendor}" for leg in LEGS])
+async def test_images_and_documents_reach_every_vendor(asking, leg):
+    image, document = "iVBORw0KGgo=", "JVBERi0xLjQ="
+    parts = (
+        Text(text="See:"),
+        Image(url=f"data:image/png;base64,{image}", detail="original"),
+        File(name="a.pdf", data=f"data:application/pdf;base64,{document}"),
+    )
+    model = {"gemini": "x/gemini-2.5-flash", "anthropic": "x/claude-sonnet-4-5"}.get(leg.vendor, "x/gpt-4o")
+    call = ask(Message(id="m", role="user", content=parts), model=model)
+    asked, (request,) = await reply(asking, leg, Answer(leg.whole), call)
+    sent = json.dumps(request.body)
+    assert image in sent and document in sent
+    assert "original" not in sent
+    assert asked.items[-1].text == "Hello."
 
 
 @BOTH_ANTHROPIC

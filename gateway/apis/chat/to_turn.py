@@ -124,7 +124,7 @@ def to_options(body: ChatRequest, tools: list[ToolSpec]) -> dict[str, Any]:
     if (limit := body.max_completion_tokens or body.max_tokens) is not None:
         options["max_output_tokens"] = limit
     if (form := body.response_format) is not None:
-        options["response_format"] = to_format(form.type, form.json_schema)
+        options["response_format"] = to_format(form.type, form.json_schema, "response_format.json_schema.schema")
     if is_legacy(body):
         if (called := body.function_call) is not None:
             options["tool_choice"] = to_choice(called)

@@ -5,15 +5,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, Field
 
 from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_TOOLS, Several
-from gateway.apis._requests import Choice, FormatType, Function, FunctionName, JsonObject, JsonSchema
+from gateway.apis._requests import FormatType, JsonObject, JsonSchema
 
-
-class FunctionTool(Function):
-    type: Literal["function"]
-
-
-class NamedToolChoice(FunctionName):
-    type: Literal["function"]
+Included = Literal[
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+]
 
 
 class ConversationReference(BaseModel):
@@ -32,6 +35,20 @@ class TextOptions(BaseModel):
 class ReasoningOptions(BaseModel):
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None
+    context: Literal["auto", "current_turn", "all_turns"] | None = None
+    mode: Literal["standard", "pro"] | None = None
+
+
+class StreamOptions(BaseModel):
+    """Obfuscation is padding against observers of encrypted traffic; none is made."""
+
+    include_obfuscation: bool | None = None
+
+
+class PromptCacheOptions(BaseModel):
+    mode: str | None = None
+    ttl: Literal["30m", "12h"] | None = None
 
 
 class PromptReference(BaseModel):
@@ -43,7 +60,11 @@ class PromptReference(BaseModel):
 
 
 class ResponsesRequest(BaseModel):
-    """https://platform.openai.com/docs/api-reference/responses/create, as far as this release serves it."""
+    """https://platform.openai.com/docs/api-reference/responses/create, as far as this release serves it.
+
+    `tools` and `tool_choice` are read by `tools.py`. Checked but without effect: `service_tier`, `stream_options`,
+    `prompt_cache_*`, and what `include` says of tools that are not served.
+    """
 
     model: str | None = None
     prompt: PromptReference | None = None
@@ -54,16 +75,23 @@ class ResponsesRequest(BaseModel):
     stream: bool | None = None
     store: bool | None = None
     background: bool | None = None
-    tools: Several[FunctionTool] | None = Field(None, max_length=MOST_TOOLS)
-    tool_choice: Choice | NamedToolChoice | None = None
+    stream_options: StreamOptions | None = None
+    include: Several[Included] | None = Field(None, max_length=MOST_TOOLS)
+    tools: Several[dict[str, Any]] | None = Field(None, max_length=MOST_TOOLS)
+    tool_choice: Any = None
     parallel_tool_calls: bool | None = None
+    max_tool_calls: int | None = Field(None, ge=1, le=LARGEST)
     max_output_tokens: int | None = Field(None, ge=16, le=LARGEST)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
+    top_logprobs: int | None = Field(None, ge=0, le=20)
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
     truncation: Literal["auto", "disabled"] | None = None
     metadata: dict[str, str] | None = Field(None, fail_fast=True)
     user: str | None = None
     safety_identifier: str | None = Field(None, max_length=64)
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None

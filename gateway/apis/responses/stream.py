@@ -4,13 +4,13 @@ A response that nobody watches, and one that is read back, go the same way witho
 output, a call's result and a status are decided here and nowhere else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import orjson
 
-from gateway.apis._items import Wire, approval_request, function_call, mcp_call, one_to_wire
+from gateway.apis._items import Wire, approval_request, free_text, function_call, gateway_call, mcp_call, one_to_wire
 from gateway.apis._wire import DONE
 from gateway.apis.responses.to_wire import to_ending, to_response
 from gateway.events import (
@@ -34,6 +34,7 @@ from gateway.items import NO_SERVER, Item, Message, Reasoning, Refusal, Text, To
 from gateway.ports import Turn, TurnEnd
 from gateway.recorder import to_end
 
+SEARCHING = ("in_progress", "searching")
 PARTS = {
     TextDelta: "output_text",
     ScoredDelta: "output_text",
@@ -70,6 +71,7 @@ class ResponseStream:
         after: int = -1,
     ) -> None:
         self._response = to_response(turn)
+        self._include = frozenset[str](turn.wire.get("include", ()))
         self._watched = watched
         self._after = after
         self._begun = begun
@@ -111,7 +113,7 @@ class ResponseStream:
         frames = [self._release()]
         if end.status == "paused":
             frames += [self._ask_for(call) for call in {**self._earlier, **self._waiting}.values()]
-        frames += [self._close(call, mcp_call(call, status="incomplete")) for call in self._running.values()]
+        frames += [self._close(call, gateway_call(call, status="incomplete")) for call in self._running.values()]
         # What a run that failed had only begun to say is not in the response, as it is not in the store.
         left_out = {opened.index for opened in self._open.values()}
         output = [wire for index, wire in enumerate(self._output) if index not in left_out]
@@ -197,19 +199,26 @@ class ResponseStream:
         opened.before = b'event: response.%b.delta\ndata: %b,"delta":' % (part.encode(), orjson.dumps(fixed)[:-1])
         return self._event("content_part.added", {**place, "part": content_part(part, "")})
 
-    def _close_part(self, item_id: str, opened: Open, text: str) -> bytes:
-        """End the part that is open, whose whole text is `text`."""
+    def _close_part(self, item_id: str, opened: Open, text: str, notes: Sequence[Wire] = ()) -> bytes:
+        """End the part that is open, whose whole text is `text`; `notes` are the annotations of it."""
         if not (part := opened.part):
             return b""
         opened.part = ""
         place = {"item_id": item_id, "output_index": opened.index, "content_index": opened.parts - 1}
         key = "refusal" if part == "refusal" else "text"
         logprobs: Wire = {"logprobs": []} if part == "output_text" else {}
+        added = [
+            self._event("output_text.annotation.added", {**place, "annotation_index": number, "annotation": note})
+            for number, note in enumerate(notes)
+        ]
         done = self._event(f"{part}.done", {**place, key: text, **logprobs})
-        return done + self._event("content_part.done", {**place, "part": content_part(part, text)})
+        whole = {**content_part(part, text), **({"annotations": list(notes)} if notes else {})}
+        return b"".join((*added, done, self._event("content_part.done", {**place, "part": whole})))
 
     def _arguments(self, item_id: str, text: str) -> bytes:
-        if (opened := self._open.get(item_id)) is None:
+        opened = self._open.get(item_id)
+        # The input of a custom tool is only known when the JSON around it is whole.
+        if opened is None or self._output[opened.index]["type"] == "custom_tool_call":
             return b""
         return self._event(
             "function_call_arguments.delta", {"item_id": item_id, "output_index": opened.index, "delta": text}
@@ -220,6 +229,10 @@ class ResponseStream:
         self._waiting.pop(call.call_id, None)
         self._earlier.pop(call.call_id, None)
         self._running[call.call_id] = call
+        if call.type == "file_search":
+            added = self._add(call, gateway_call(call))
+            place = {"item_id": call.id, "output_index": self._open[call.id].index}
+            return b"".join((added, *(self._event(f"file_search_call.{kind}", place) for kind in SEARCHING)))
         added = self._add(call, {**mcp_call(call), "arguments": ""})
         place = {"item_id": call.id, "output_index": self._open[call.id].index}
         self._output[-1] = mcp_call(call)
@@ -261,16 +274,22 @@ class ResponseStream:
     def _message_done(self, item: Message) -> bytes:
         """Close the open part with its text; parts that never streamed are opened and closed here."""
         opened = self._open[item.id]
-        frames = [self._close_part(item.id, opened, part_text(item, opened.parts - 1))]
-        for part in item.content[opened.parts :]:
+        frames = [self._close_part(item.id, opened, *part_said(item, opened.parts - 1))]
+        for index, part in enumerate(item.content[opened.parts :], opened.parts):
             kind = "refusal" if isinstance(part, Refusal) else "output_text"
-            said = part.text if isinstance(part, Text | Refusal) else ""
-            frames += [self._open_part(item.id, opened, kind), self._close_part(item.id, opened, said)]
+            frames.append(self._open_part(item.id, opened, kind))
+            frames.append(self._close_part(item.id, opened, *part_said(item, index)))
         return b"".join(frames)
 
     def _function_call_done(self, call: ToolCall) -> bytes:
         begin = b"" if call.id in self._open else self._add(call)
         place = {"item_id": call.id, "output_index": self._open[call.id].index}
+        if call.type == "custom":
+            given = free_text(call)
+            said = self._event("custom_tool_call_input.delta", {**place, "delta": given}) + self._event(
+                "custom_tool_call_input.done", {**place, "input": given}
+            )
+            return begin + said + self._hold(call, function_call(call, "completed"))
         # `name` is required by openai 2.x and gone in 3.x, which ignores it.
         done = self._event("function_call_arguments.done", {**place, "name": call.name, "arguments": call.arguments})
         return begin + done + self._hold(call, function_call(call, "completed"))
@@ -291,8 +310,16 @@ class ResponseStream:
             self._earlier.pop(result.call_id, None)
             return frames
         place = {"item_id": call.id, "output_index": self._open[call.id].index}
-        kind = "mcp_call.failed" if result.is_error else "mcp_call.completed"
-        return frames + self._event(kind, place) + self._close(call, mcp_call(call, result))
+        return frames + self._call_ended(call, result, place) + self._close(call, self._shown(call, result))
+
+    def _call_ended(self, call: ToolCall, result: ToolResult, place: Wire) -> bytes:
+        if call.type != "file_search":
+            return self._event("mcp_call.failed" if result.is_error else "mcp_call.completed", place)
+        # There is no event for a search that failed; the item says so.
+        return b"" if result.is_error else self._event("file_search_call.completed", place)
+
+    def _shown(self, call: ToolCall, result: ToolResult) -> Wire:
+        return gateway_call(call, result, results="file_search_call.results" in self._include)
 
 
 def opening(item: Item) -> Wire:
@@ -302,8 +329,8 @@ def opening(item: Item) -> Wire:
             return {"id": id, "type": "message", "role": role, "status": "in_progress", "content": []}
         case Reasoning(id=id):
             return {"id": id, "type": "reasoning", "summary": [], "content": [], "status": "in_progress"}
-        case ToolCall():
-            return {**function_call(item, "in_progress"), "arguments": ""}
+        case ToolCall(type=kind):
+            return {**function_call(item, "in_progress"), "input" if kind == "custom" else "arguments": ""}
         case _:
             return one_to_wire(item)
 
@@ -318,6 +345,13 @@ def content_part(kind: str, text: str) -> Wire:
             return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def part_text(message: Message, index: int) -> str:
+def part_said(message: Message, index: int) -> tuple[str, Sequence[Wire]]:
+    """The text of one part, and its annotations."""
     part = message.content[index] if 0 <= index < len(message.content) else None
-    return part.text if isinstance(part, Text | Refusal) else ""
+    match part:
+        case Text(text=text, annotations=annotations):
+            return text, annotations
+        case Refusal(text=text):
+            return text, ()
+        case _:
+            return "", ()

@@ -2,16 +2,28 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.agents.spec import AgentSpec
 from gateway.apis._items import metadata_of, to_items
-from gateway.apis._requests import to_choice, to_format, to_tool
-from gateway.apis.responses.schema import ConversationReference, FunctionTool, ResponsesRequest
+from gateway.apis._requests import to_format
+from gateway.apis.responses.schema import ConversationReference, ResponsesRequest
+from gateway.apis.responses.tools import Tools, choice_echo, read_choice, read_tools
 from gateway.errors import InvalidRequest
 from gateway.items import new_id
 from gateway.ports import Turn
 
+SAME_NAME = (
+    "temperature",
+    "top_p",
+    "max_output_tokens",
+    "parallel_tool_calls",
+    "max_tool_calls",
+    "truncation",
+    "user",
+)
+"""Fields whose name and meaning are the same in `Turn.options`."""
 EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
 VERBOSITIES = frozenset({"low", "medium", "high"})
 """What the SDKs know. An agent document may say more, which their strict validation would refuse."""
@@ -33,42 +45,44 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
             code="invalid_value",
         )
     conversation = body.conversation.id if isinstance(body.conversation, ConversationReference) else body.conversation
-    options = to_options(body)
+    tools, options = read_tools(body.tools or ()), to_options(body)
     return Turn(
         id=new_id("resp"),
-        agent=agent,
+        agent=replace(agent, tools=(*agent.tools, *tools.grants)) if tools.grants else agent,
         input=to_items(body.input or ()),
         parent=body.previous_response_id,
         conversation=conversation,
         instructions=body.instructions or "",
-        client_tools=[to_tool(tool) for tool in body.tools or ()],
+        client_tools=tools.specs,
         options=options,
         # What goes into a conversation is kept there, whatever `store` says.
         stored=body.store is not False or conversation is not None,
         live=bool(body.stream),
         background=bool(body.background),
-        wire=to_echo(body, body.model or agent.name, {**agent.params, **options}),
+        wire=to_echo(body, tools, body.model or agent.name, {**agent.params, **options}),
         owner=owner,
         created_at=time.time(),
     )
 
 
 def to_options(body: ResponsesRequest) -> dict[str, Any]:
-    """What the client set, in the vocabulary of `ModelCall.options`."""
-    names = ("temperature", "top_p", "max_output_tokens", "parallel_tool_calls", "user")
-    options = {name: value for name in names if (value := getattr(body, name)) is not None}
-    if body.tool_choice is not None:
-        options["tool_choice"] = to_choice(body.tool_choice)
+    """What the client set, in the vocabulary of `Turn.options`."""
+    options = {name: value for name in SAME_NAME if (value := getattr(body, name)) is not None}
+    options |= read_choice(body.tool_choice)
+    if body.top_logprobs or "message.output_text.logprobs" in (body.include or ()):
+        options |= {"logprobs": True, "top_logprobs": body.top_logprobs or 0}
+    if "reasoning.encrypted_content" in (body.include or ()):
+        options["sealed_reasoning"] = True
     if body.reasoning and body.reasoning.effort:
         options["reasoning_effort"] = body.reasoning.effort
     if body.text and body.text.verbosity:
         options["verbosity"] = body.text.verbosity
     if body.text and (form := body.text.format):
-        options["response_format"] = to_format(form.type, form)
+        options["response_format"] = to_format(form.type, form, "text.format.schema")
     return options
 
 
-def to_echo(body: ResponsesRequest, model: str, used: Mapping[str, Any]) -> dict[str, Any]:
+def to_echo(body: ResponsesRequest, tools: Tools, model: str, used: Mapping[str, Any]) -> dict[str, Any]:
     """What the response object tells about the request.
 
     `used` are the options that the model is asked with: the client's, else the agent's. Where neither says anything
@@ -83,8 +97,8 @@ def to_echo(body: ResponsesRequest, model: str, used: Mapping[str, Any]) -> dict
     return {
         "model": model,
         "instructions": body.instructions,
-        "tools": [to_tool_echo(tool) for tool in body.tools or ()],
-        "tool_choice": to_choice_echo(used.get("tool_choice", "auto")),
+        "tools": tools.echo,
+        "tool_choice": choice_echo(body.tool_choice, used),
         "parallel_tool_calls": used.get("parallel_tool_calls", True),
         "text": text,
         "reasoning": {"effort": effort if effort in EFFORTS else None, "summary": None},
@@ -93,11 +107,13 @@ def to_echo(body: ResponsesRequest, model: str, used: Mapping[str, Any]) -> dict
         "presence_penalty": used.get("presence_penalty", 0.0),
         "frequency_penalty": used.get("frequency_penalty", 0.0),
         "max_output_tokens": used.get("max_output_tokens"),
-        "max_tool_calls": None,
-        "truncation": "disabled",
+        "max_tool_calls": body.max_tool_calls,
+        "top_logprobs": body.top_logprobs or 0,
+        "truncation": body.truncation or "disabled",
         "metadata": metadata_of(body.metadata),
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
+        "include": list(body.include or ()),
     } | told(body)
 
 
@@ -109,20 +125,6 @@ def told(body: ResponsesRequest) -> dict[str, Any]:
     if body.prompt is not None:
         fields["prompt"] = {"id": body.prompt.name, "version": body.prompt.version, "variables": body.prompt.variables}
     return fields
-
-
-def to_tool_echo(tool: FunctionTool) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters or {"type": "object", "properties": {}},
-        "strict": tool.strict,
-    }
-
-
-def to_choice_echo(choice: str | Mapping[str, str]) -> str | dict[str, str]:
-    return choice if isinstance(choice, str) else {"type": "function", "name": choice["name"]}
 
 
 def to_format_echo(form: Mapping[str, Any] | None) -> dict[str, Any]:

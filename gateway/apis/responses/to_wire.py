@@ -27,7 +27,7 @@ def to_response(turn: Turn) -> Wire:
         "service_tier": "default",
         "top_logprobs": 0,
         "usage": None,
-        **turn.wire,
+        **{name: value for name, value in turn.wire.items() if name != "include"},
     }
 
 

@@ -1,0 +1,84 @@
+"""What a client keeps for the gateway without being able to read or change it: `reasoning.encrypted_content`.
+
+AES-256-GCM under a key of this installation, made when it is first needed and readable by its user only. The owner's id
+is authenticated too: what one key was given is of no use to another. Losing the key loses what clients keep, no more.
+"""
+
+import asyncio
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.errors import InvalidRequest, StorageFull
+from gateway.slow_import import import_slowly
+
+BEGINNING = "hp1."
+"""Tells what was sealed here from what other services have sealed."""
+KEY = 32
+NONCE = 12
+"""Bytes. A nonce is random, which is safe for 2**32 messages under one key (NIST SP 800-38D, 8.3)."""
+
+
+class Sealer:
+    """`path` is the file of the key."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ready: tuple[Any, type[Exception]] | None = None
+
+    async def seal(self, state: Mapping[str, Any], owner: str) -> str:
+        """The state as text for this owner to keep. Raises StorageFull where no key can be made."""
+        cipher, _ = await self._cipher()
+        nonce = os.urandom(NONCE)
+        sealed: bytes = cipher.encrypt(nonce, orjson.dumps(state), owner.encode())
+        return BEGINNING + base64.urlsafe_b64encode(nonce + sealed).decode()
+
+    async def open(self, text: str, owner: str) -> dict[str, Any]:
+        """What `seal` was given; empty for what another service has sealed. Raises InvalidRequest for a text that was
+        changed, or was sealed for another owner."""
+        if not text.startswith(BEGINNING):
+            return {}
+        cipher, invalid = await self._cipher()
+        try:
+            sealed = base64.b64decode(text.removeprefix(BEGINNING), altchars=b"-_", validate=True)
+            return orjson.loads(cipher.decrypt(sealed[:NONCE], sealed[NONCE:], owner.encode()))
+        except (binascii.Error, ValueError, invalid):
+            raise InvalidRequest(
+                "The encrypted content of a reasoning item could not be verified. Send it as it was given to you.",
+                param="input",
+                code="invalid_encrypted_content",
+            ) from None
+
+    async def _cipher(self) -> tuple[Any, type[Exception]]:
+        """The cipher with the key, and what it raises for a wrong text. The library is imported when it is needed."""
+        if self._ready is None:
+            ciphers = await import_slowly("cryptography.hazmat.primitives.ciphers.aead")
+            exceptions = await import_slowly("cryptography.exceptions")
+            key = await asyncio.to_thread(kept_key, self._path)
+            self._ready = ciphers.AESGCM(key), exceptions.InvalidTag
+        return self._ready
+
+
+def kept_key(path: Path) -> bytes:
+    """The key in the file, which is made if there is none. Raises StorageFull."""
+    try:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            key = path.read_bytes()
+        else:
+            key = os.urandom(KEY)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(key)
+                file.flush()
+                os.fsync(descriptor)
+    except OSError as error:
+        raise StorageFull(f"The key for encrypted content cannot be read or written: {error.strerror}.") from error
+    if len(key) != KEY:
+        raise StorageFull(f"{path} does not hold a key of {KEY} bytes. Remove it, and a new one is made.")
+    return key

@@ -1,0 +1,82 @@
+"""What of a conversation still fits into a model's context window: `truncation: auto`.
+
+Nobody but the provider knows how much that is, so nothing is dropped before it has refused a request as too long. Then
+the older half of what may go is left out, and more with every further refusal, until it fits or nothing may go.
+"""
+
+from collections.abc import Sequence
+
+from gateway.items import File, Image, Item, Message, Reasoning, ToolCall, ToolResult
+
+MEDIA = 4000
+"""Characters that an image or a file is taken to be worth."""
+
+
+class Window:
+    """For one run. `slides` is whether anything may be dropped at all; what was, stays dropped until the run ends."""
+
+    def __init__(self, *, slides: bool) -> None:
+        self.slides = slides
+        self._dropped: set[str] = set()
+
+    def view(self, items: Sequence[Item]) -> Sequence[Item]:
+        """The items without those that were dropped."""
+        return [item for item in items if item.id not in self._dropped] if self._dropped else items
+
+    def narrow(self, items: Sequence[Item]) -> bool:
+        """Drop some of these, which were too long. False if none may be."""
+        oldest: Sequence[Item] = droppable(items) if self.slides else ()
+        self._dropped.update(item.id for item in oldest)
+        return bool(oldest)
+
+
+def droppable(items: Sequence[Item]) -> Sequence[Item]:
+    """The older half of what is no instruction, up to where a cut leaves a conversation that providers take.
+
+    That is before a question of the user's. When only the newest question is left, it is kept, and the oldest calls
+    after it go, each with its results. The newest calls and results always stay.
+    """
+    said = [item for item in items if not is_instruction(item)]
+    questions = [place for place, item in enumerate(said) if isinstance(item, Message) and item.role == "user"]
+    begin = 0
+    cuts = [place for place in questions if place]
+    if not cuts:
+        begin = questions[0] + 1 if questions else 0
+        cuts = [place for place in steps(said) if place > begin]
+    if not cuts:
+        return ()
+    half = sum(map(size, said[begin:])) / 2
+    cut = next((place for place in cuts if sum(map(size, said[begin:place])) >= half), cuts[-1])
+    return said[begin:cut]
+
+
+def steps(items: Sequence[Item]) -> list[int]:
+    """The places where the model begins a step, every call before it answered."""
+    places: list[int] = []
+    pending: set[str] = set()
+    for place, item in enumerate(items):
+        after_result = place > 0 and isinstance(items[place - 1], ToolResult)
+        if not pending and after_result and not isinstance(item, ToolResult):
+            places.append(place)
+        if isinstance(item, ToolCall):
+            pending.add(item.call_id)
+        elif isinstance(item, ToolResult):
+            pending.discard(item.call_id)
+    return places
+
+
+def is_instruction(item: Item) -> bool:
+    return isinstance(item, Message) and item.role in ("system", "developer")
+
+
+def size(item: Item) -> int:
+    """Roughly, in characters."""
+    match item:
+        case Message(content=parts) | ToolResult(content=parts):
+            return sum(MEDIA if isinstance(part, Image | File) else len(part.text) for part in parts)
+        case ToolCall(arguments=arguments):
+            return len(arguments)
+        case Reasoning(text=text):
+            return len(text)
+        case _:
+            return 0

@@ -290,7 +290,7 @@ class Engine:
             arguments = self.toolbox.arguments(spec, call)
         except BadArguments as error:
             return failure(call, str(error))
-        result = await self.toolbox.call(spec, call, arguments)
+        result = await self.toolbox.call(spec, call, arguments, turn.owner)
         for rule in self.rules:
             result = await rule.filter_result(turn, spec, call, result)
         return result

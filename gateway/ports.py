@@ -193,8 +193,8 @@ class Toolbox(Protocol):
         """The call's arguments, parsed and checked against the schema. Raises `BadArguments`."""
         ...
 
-    async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any]) -> ToolResult:
-        """Run one call with what `arguments` returned for it."""
+    async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any], caller: str = "") -> ToolResult:
+        """Run one call with what `arguments` returned for it. `caller` is the owner of the turn."""
         ...
 
 

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 InProcessServer = MCPServer[Any] | Server[Any]
 
+CALLER = "homeport/caller"
+"""The key of `_meta` under which a server reads whose call it is."""
 MAX_PAGES = 100
 MAX_TOOLS = 2000
 """A listing that does not end, or that no model could take, is cut here."""
@@ -133,11 +135,13 @@ class Connection:
                 break
         return tuple(found.values())[:MAX_TOOLS]
 
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Answer:
+    async def call(self, tool: str, arguments: Mapping[str, Any], caller: str = "") -> Answer:
         """Cancelling the awaiting task cancels the call at the server too. Raises `CallFailed`."""
         if self._ended.is_set():
             raise CallFailed("the server has ended", ran=False, lost=True)
         params = types.CallToolRequestParams(name=tool, arguments=dict(arguments))
+        if caller:
+            params.meta = {CALLER: caller}
         request = types.CallToolRequest(params=params)
         try:
             result = await self._send(request)

@@ -82,8 +82,8 @@ class DeferredToolbox:
     def arguments(self, spec: ToolSpec, call: ToolCall) -> dict[str, Any]:
         return self._inner().arguments(spec, call)
 
-    async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any]) -> ToolResult:
-        return await self._inner().call(spec, call, arguments)
+    async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any], caller: str = "") -> ToolResult:
+        return await self._inner().call(spec, call, arguments, caller)
 
     def _inner(self) -> Toolbox:
         assert self._toolbox is not None, "a tool is called only after its spec was handed out"

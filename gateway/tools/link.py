@@ -49,6 +49,6 @@ class Link(Protocol):
         """The whole list, asked for anew."""
         ...
 
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Answer:
-        """Raises `CallFailed`."""
+    async def call(self, tool: str, arguments: Mapping[str, Any], caller: str = "") -> Answer:
+        """`caller` is told to the server unless it is empty. Raises `CallFailed`."""
         ...

@@ -110,13 +110,13 @@ class MCPToolbox:
         """Raises `BadArguments`."""
         return self._checker.check(spec, call.arguments)
 
-    async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any]) -> ToolResult:
+    async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any], caller: str = "") -> ToolResult:
         """Run a tool that `specs` has handed out. A failure says what happened and whether the tool may have run."""
         upstream = self._upstreams.get(spec.server)
         if upstream is None or (spec.server, spec.tool) not in self._offered:
             return _failure(call, f"There is no tool named {call.name!r} here.")
         try:
-            answer = await upstream.call(spec.tool, arguments, self._patience)
+            answer = await upstream.call(spec.tool, arguments, self._patience, caller)
         except CallFailed as failure:
             logger.warning("%s.%s failed: %s", spec.server, spec.tool, failure)
             return _failure(call, _explained(spec, failure))

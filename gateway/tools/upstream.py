@@ -108,25 +108,27 @@ class Upstream:
         assert self.server is not None
         return self.server
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], patience: float) -> Answer:
+    async def call(self, tool: str, arguments: Mapping[str, Any], patience: float, caller: str = "") -> Answer:
         """Raises `CallFailed`. A call that certainly did not reach the server is made once more after reconnecting.
 
-        `patience` is how many seconds to wait for a connection that is being made.
+        `patience` is how many seconds to wait for a connection that is being made. `caller` is whose call it is; only
+        the gateway's own servers are told.
         """
+        known = caller if self.settings.module else ""
         try:
-            return await self._call(tool, arguments, patience)
+            return await self._call(tool, arguments, patience, known)
         except CallFailed as failure:
             if failure.ran or not failure.lost:
                 raise
-        return await self._call(tool, arguments, patience)
+        return await self._call(tool, arguments, patience, known)
 
-    async def _call(self, tool: str, arguments: Mapping[str, Any], patience: float) -> Answer:
+    async def _call(self, tool: str, arguments: Mapping[str, Any], patience: float, caller: str) -> Answer:
         await self.usable(patience)
         link = self._link
         if link is None:
             raise CallFailed("it is not reachable" + (f" ({self.error})" if self.error else ""), ran=False)
         try:
-            return await self._watched(link.call(tool, arguments))
+            return await self._watched(link.call(tool, arguments, caller))
         except CallFailed as failure:
             if failure.lost:
                 self._drop(link, str(failure))

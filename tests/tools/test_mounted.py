@@ -10,6 +10,7 @@ import pytest
 from gateway.stores.keys import KeyRing
 from gateway.tools.sessions import MAX_SESSIONS
 from gateway.tools.settings import ServerSettings
+from tests.conftest import call, say
 from tests.mcp_tools.ticketing.github_double import TOKEN, github_double
 
 pytestmark = pytest.mark.anyio
@@ -128,3 +129,22 @@ async def test_a_server_is_told_whose_call_it_is(start_gateway: Any) -> None:
                 for caller, session in sessions * 2
             ]
     assert [(one["id"], one["created"]) for one in made] == [("1", True), ("2", True), ("1", False), ("2", False)]
+
+
+async def test_agents_calls_are_told_apart_by_their_callers(start_gateway: Any, home: Any) -> None:
+    arguments = json.dumps({"title": "Printer", "body": "It jams."})
+    (home / "agents" / "desk.yaml").write_text("name: desk\nmodel: scripted/one\ntools: [tickets.open_ticket]\n")
+    with github_double() as github:
+        options = {"repository": github.repository}
+        settings = {"preset": "github", "base_url": github.url, "token": TOKEN, "options": options}
+        servers = {"tickets": ServerSettings(module="mcp_tools.ticketing", settings=settings)}
+        steps = [[call("tickets__open_ticket", arguments)], [say("done")]] * 3
+        async with start_gateway(*steps, servers=servers) as gateway:
+            bob = KeyRing(gateway.settings.keys_path).create("bob")
+            said = []
+            for key in (gateway.key, bob, gateway.key):
+                headers = {"authorization": f"Bearer {key}"}
+                body = {"model": "desk", "input": "My printer jams."}
+                answer = await gateway.http.post("/v1/responses", json=body, headers=headers)
+                said.append(answer.json()["output"][0]["output"][:21])
+    assert said == ["Ticket 1 was opened: ", "Ticket 2 was opened: ", "Ticket 1 was there al"]

@@ -171,11 +171,24 @@ async def test_a_choice_that_fails_fails_the_request_and_stops_the_others(start_
 
 
 async def test_a_choice_that_fails_ends_the_stream_with_an_error(start_gateway, home):
-    async with vendor(start_gateway, home, {"text": "fine"}, {"text": "broken", "cut": True}) as (gateway, _):
+    steps = [{"text": "broken", "cut": True}, {"text": "never", "hold": asyncio.Event()}]
+    async with vendor(start_gateway, home, *steps) as (gateway, provider):
         answer = await complete(gateway, model="writer", n=2, stream=True)
+        await provider.gone.wait()
     *_, last = answer.text.removesuffix("\n\n").split("\n\n")
     assert "[DONE]" not in answer.text
     assert sorted(json.loads(last.removeprefix("data: "))["error"]) == ["code", "message", "param", "type"]
+
+
+class SetTwice(asyncio.Event):
+    """An event that happens when it has been set a second time."""
+
+    once = False
+
+    def set(self):
+        if self.once:
+            super().set()
+        self.once = True
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -183,6 +196,7 @@ async def test_a_client_that_hangs_up_stops_every_choice(start_gateway, home, st
     never = asyncio.Event()
     steps = [{"text": "one", "hold": never}, {"text": "two", "hold": never}]
     async with vendor(start_gateway, home, *steps) as (gateway, provider):
+        provider.asked, provider.gone = SetTwice(), SetTwice()
         asking = asyncio.create_task(complete(gateway, model="writer", n=2, stream=stream))
         await provider.asked.wait()
         asking.cancel()

@@ -145,6 +145,6 @@ async def test_others_are_answered_while_much_is_embedded(start_gateway):
     async with start_gateway(providers=NOWHERE) as gateway:
         await embed(gateway, "loads the model")
         working = asyncio.create_task(embed(gateway, [f"{number} " + "word " * 200 for number in range(150)]))
-        small = [await embed(gateway, "hello") for _ in range(2)]
+        small = [await embed(gateway, "hello") for _ in range(6)]
         assert not working.done()
-        assert [answer.status_code for answer in (*small, await working)] == [200, 200, 200]
+        assert {answer.status_code for answer in (*small, await working)} == {200}

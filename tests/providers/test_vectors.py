@@ -218,7 +218,7 @@ async def test_a_vendor_that_says_nothing_runs_into_the_limit(embedding):
 
 @pytest.mark.parametrize("settings", [{}, {"litellm_provider": "voyage"}])
 async def test_a_client_that_hangs_up_aborts_the_request_to_the_vendor(embedding, settings):
-    async with embedding(Answer(silent=True), **settings) as (http, upstream):
+    async with embedding(Answer(silent=True), limits=Limits(retries=0), **settings) as (http, upstream):
         async with httpx.AsyncClient(base_url=http.base_url, headers=http.headers) as leaving:
             asking = asyncio.create_task(embed(leaving))
             await upstream.asked.wait()

@@ -16,6 +16,8 @@ test: ## set up what the tests need and run them all
 	@scripts/environment.sh dev
 	@scripts/environment.sh local
 	@scripts/environment.sh openai3
+	@scripts/environment.sh agents
+	@scripts/environment.sh langchain
 	@scripts/check.sh
 
 test-model: ## the main job on the real local model (downloads 1.1 GB once)

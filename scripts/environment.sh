@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Makes the virtual environments of a checkout: scripts/environment.sh runtime|local|dev|openai3
+# Makes the virtual environments of a checkout: scripts/environment.sh runtime|local|dev|openai3|agents|langchain
 # `runtime` is what a user needs, `local` adds the engine of the local model, `dev` what the tests need;
-# all three are .venv. `openai3` is .venv-openai3: LiteLLM needs openai<3, so the newer client lives apart.
+# all three are .venv. The others are clients that the tests drive, each apart in .venv-NAME: LiteLLM needs openai<3,
+# and they the newer one.
 # Every package is pinned with its hash. Doing nothing takes a few milliseconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-what=${1:?which environment: runtime, local, dev or openai3}
-venv=.venv
-[ "$what" = openai3 ] && venv=.venv-openai3
+what=${1:?which environment: runtime, local, dev, openai3, agents or langchain}
+case $what in
+    runtime | local | dev) venv=.venv ;;
+    *) venv=.venv-$what ;;
+esac
 lock=requirements/$what.txt
 stamp=$venv/.$what
 sum=$(cat "$lock" pyproject.toml | sha256sum | cut -d' ' -f1)

@@ -1,8 +1,8 @@
-"""The reference MCP Inspector as a host that tests put our servers into.
+"""The reference MCP Inspector as a host that tests put our servers into, and the Node it needs.
 
-`inspector` is installed once a session from tests/node/package-lock.json, with the Node that it needs (22.19 or newer)
-and without running any package's install scripts. A test file gets the fixture with
-`from tests.inspector import inspector` (and `# noqa: F401`).
+What is in tests/node/package-lock.json is installed once a session, with a Node that is new enough (22.19) and without
+running any package's install scripts. A test file gets the fixtures with
+`from tests.inspector import inspector, node` (and `# noqa: F401`): the second is what the first is made with.
 """
 
 import fcntl
@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,12 +55,17 @@ class Inspector:
 
 
 @pytest.fixture(scope="session")
-def inspector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inspector]:
-    """Install the Inspector unless it is there. Without npm or Node the tests are skipped, but never in CI."""
+def node() -> Path:
+    """A Node with the packages of tests/node. Without npm or Node the tests are skipped, but never in CI."""
     if shutil.which("npm") is None:
-        _give_up("npm is not installed, so the reference MCP Inspector cannot be")
+        _give_up("npm is not installed, so the packages of tests/node cannot be")
     _install()
-    yield Inspector(node=_node(), home=tmp_path_factory.mktemp("inspector"))
+    return _node()
+
+
+@pytest.fixture(scope="session")
+def inspector(tmp_path_factory: pytest.TempPathFactory, node: Path) -> Inspector:
+    return Inspector(node=node, home=tmp_path_factory.mktemp("inspector"))
 
 
 def _install() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.inspector import TOOL_ERROR, UNAUTHORIZED, Inspection, Inspector, inspector  # noqa: F401
+from tests.inspector import TOOL_ERROR, UNAUTHORIZED, Inspection, Inspector, inspector, node  # noqa: F401
 from tests.roundup import Roundup, roundup_tracker  # noqa: F401
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ Store     what survives the process       gateway/stores
 A provider may also be a `Relay` or an `Embedder`; neither is a turn, and the engine knows nothing of them.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -307,6 +307,11 @@ class Store(Protocol):
 
     async def rewire(self, turn_id: str, wire: Mapping[str, Any]) -> None:
         """Replace `Turn.wire`. Raises `NotFound`."""
+        ...
+
+    async def items(self, ids: Collection[str], owner: str) -> dict[str, list[Item]]:
+        """The items with these ids in turns of this owner, as entries (see `conversation_items`); those that are not
+        there are left out. Of several with one id the newest is meant."""
         ...
 
     async def delete(self, turn_id: str) -> None:

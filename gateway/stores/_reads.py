@@ -54,6 +54,15 @@ SAME = 64
 """Turns of one digest that are looked at: many conversations may begin with the same word."""
 
 
+BY_ID = """
+select items.n, items.turn, body ->> '$.call_id', body ->> '$.server' from items join turns on turns.n = items.turn
+where items.id = ? and items.hidden = 0 and turns.owner = ? and turns.deleted = 0 order by items.n desc limit 1
+"""
+RESULT = """
+select n from items where turn = ? and n > ? and body ->> '$.kind' = 'tool_result' and body ->> '$.call_id' = ? limit 1
+"""
+
+
 @dataclass(slots=True)
 class Entry:
     """A line of a conversation's listing: an item, and the result if it is a call of the gateway's. Both by their n."""
@@ -174,6 +183,20 @@ def conversation_item(db: sqlite3.Connection, id: str, item_id: str) -> list[Ite
         if item_id not in listed:
             raise no_item(item_id)
         return _items(db, [listed[item_id]])
+
+
+def items(db: sqlite3.Connection, ids: Sequence[str], owner: str) -> dict[str, list[Item]]:
+    """See `ports.Store.items`."""
+    with snapshot(db):
+        found: dict[str, list[Item]] = {}
+        for id in ids:
+            for n, turn, call_id, server in db.execute(BY_ID, (id, owner)).fetchall():
+                entry = Entry(n, bool(server))
+                if server:
+                    rows = db.execute(RESULT, (turn, n, call_id)).fetchall()
+                    entry.result = rows[0][0] if rows else None
+                found[id] = _items(db, [entry])
+        return found
 
 
 def entries(db: sqlite3.Connection, tip: int | None) -> dict[str, Entry]:

@@ -102,3 +102,9 @@ def m004_digests(db: Database) -> None:
 def m005_logs(db: Database) -> None:
     """turns.log: the events of a background run, as `event_log.pack` makes them."""
     db.conn.execute("alter table turns add column log blob")
+
+
+@MIGRATIONS()
+def m006_item_ids(db: Database) -> None:
+    """Items are found by their ids: a client may refer to one instead of sending it again."""
+    db.conn.execute("create index items_id on items (id)")

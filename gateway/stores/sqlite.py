@@ -6,7 +6,7 @@ to read-only connections (`_readers.py`); histories of the branches in use are k
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -156,6 +156,9 @@ class SQLiteStore:
 
     async def rewire(self, turn_id: str, wire: Mapping[str, Any]) -> None:
         await self._writer.write(partial(_writes.rewire, turn_id=turn_id, wire=to_json(wire)))
+
+    async def items(self, ids: Collection[str], owner: str) -> dict[str, list[Item]]:
+        return await self._readers.read(partial(_reads.items, ids=tuple(ids), owner=owner))
 
     async def delete(self, turn_id: str) -> None:
         await self._writer.write(partial(_writes.delete, turn_id=turn_id), lambda _: self._histories.forget(turn_id))

@@ -1,5 +1,7 @@
 """What a conversation lists: a call of the gateway's and its result are one entry."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.errors import NotFound
@@ -62,3 +64,26 @@ async def test_a_result_is_found_only_with_its_call_and_leaves_with_it(store: St
             await store.conversation_items("c", after=hidden, limit=1, newest_first=False)
     await store.delete_conversation_item("c", "fc_a")
     assert not {"fc_a", "fco_a"} & {item.id for item in await store.history(newest)}
+
+
+async def test_items_are_found_by_their_ids_in_the_turns_of_their_owner(store: Store) -> None:
+    first = replace(asked(question := said("q")), owner="ann")
+    await store.begin(first)
+    await store.end(first.id, DONE, called("a", "s"), called("mine"), answered("a"))
+    again = replace(asked(said("other"), parent=first.id), owner="ann")
+    await store.begin(again)
+    ids = [question.id, "fc_a", "fc_mine", "nowhere"]
+    found = await store.items(ids, "ann")
+    assert found == {question.id: [question], "fc_a": [called("a", "s"), answered("a")], "fc_mine": [called("mine")]}
+    assert await store.items(ids, "bob") == {}
+    await store.delete(first.id)
+    assert await store.items(ids, "ann") == {}
+
+
+async def test_of_several_items_with_one_id_the_newest_is_found(store: Store) -> None:
+    for text in ("old", "new"):
+        turn = asked(replace(said(text), id="msg_same"))
+        await store.begin(turn)
+        await store.end(turn.id, DONE)
+    found = await store.items(["msg_same"], "")
+    assert [item.text for item in found["msg_same"]] == ["new"]

@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 from gateway.agents.catalog import Catalog
 from gateway.apis._items import to_wire
 from gateway.apis._pages import page_of
+from gateway.apis._references import dereferenced
 from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended, wanted
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
@@ -48,7 +49,7 @@ class Responses:
 
     async def create(self, request: Request) -> Response:
         body = await parse(request, ResponsesRequest)
-        turn = self.turn_of(body, request.state.owner)
+        turn = await self.turn_of(body, request.state.owner)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
         run = await self.start(turn, wait=wait, wanted=wanted(request))
         if body.stream:
@@ -63,7 +64,9 @@ class Responses:
     async def connect(self, websocket: WebSocket) -> None:
         await ResponsesSocket(websocket, self).serve()
 
-    def turn_of(self, body: ResponsesRequest, owner: str) -> Turn:
+    async def turn_of(self, body: ResponsesRequest, owner: str) -> Turn:
+        if isinstance(body.input, list):
+            body.input = await dereferenced(body.input, self._store, owner)
         return to_turn(body, agent_of(body, self._catalog), owner)
 
     async def start(self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True) -> Run:

@@ -43,7 +43,7 @@ Json = dict[str, Any]
 class Starter(Protocol):
     """What the HTTP routes do with a body."""
 
-    def turn_of(self, body: ResponsesRequest, owner: str) -> Turn: ...
+    async def turn_of(self, body: ResponsesRequest, owner: str) -> Turn: ...
 
     async def start(self, turn: Turn) -> Run: ...
 
@@ -131,7 +131,7 @@ class ResponsesSocket:
                 await self._refuse(GatewayError(), label(frame))
 
     async def _create(self, frame: Json) -> None:
-        turn = self._continued(self._starter.turn_of(body_of(frame), self._owner))
+        turn = self._continued(await self._starter.turn_of(body_of(frame), self._owner))
         if frame.get("generate") is False:
             await self._warm_up(turn, frame)
             return

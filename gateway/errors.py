@@ -20,12 +20,16 @@ class GatewayError(Exception):
         param: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """`param` names the request field at fault; `retry_after` is in seconds."""
+        """`param` names the request field at fault; `retry_after` is in seconds.
+
+        `acted` is set where tools have run before it happened: the request must not be sent again unseen.
+        """
         super().__init__(message or (self.__class__.__doc__ or "").strip())
         if code is not None:
             self.code = code
         self.param = param
         self.retry_after = retry_after
+        self.acted = False
 
 
 class InvalidRequest(GatewayError):

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.apis._body import MOST_VALUES, refuse_too_many_values
 from gateway.errors import GatewayError, InvalidRequest, TooLarge
-from gateway.events import RunFailed, RunStarted
+from gateway.events import CallsStarted, RunFailed, RunStarted
 from gateway.http_server import DISCONNECT, Disconnect
 from gateway.ports import Turn
 from gateway.runs import Run
@@ -146,8 +146,13 @@ def error_body(error: GatewayError) -> dict[str, Any]:
 
 
 def error_response(error: GatewayError) -> Response:
-    """The error as OpenAI's body with all four keys; `retry-after` in whole seconds where it is known."""
-    headers = {"retry-after": str(max(1, round(error.retry_after)))} if error.retry_after else None
+    """The error as OpenAI's body with all four keys; `retry-after` in whole seconds where it is known.
+
+    OpenAI's SDKs repeat a POST after 408, 409, 429 and 5xx on their own, unless `x-should-retry` forbids it.
+    """
+    headers = {"retry-after": str(max(1, round(error.retry_after)))} if error.retry_after else {}
+    if error.acted:
+        headers["x-should-retry"] = "false"
     return Response(orjson.dumps({"error": error_body(error)}), error.status, headers, "application/json")
 
 
@@ -261,6 +266,14 @@ async def until_ended(run: Run, request: Request) -> None:
         await run.ended(unless=caller.left)
     if caller.gone:
         raise ClientDisconnect
+    note_whether_it_acted(run)
+
+
+def note_whether_it_acted(run: Run) -> None:
+    """Of a run that failed, say in its error whether tools had run. See `error_response`."""
+    ending = run.events[-1]
+    if isinstance(ending, RunFailed):
+        ending.error.acted = any(isinstance(event, CallsStarted) and event.calls for event in run.events)
 
 
 async def begun(run: Run, request: Request) -> None:

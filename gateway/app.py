@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.agents.catalog import Catalog
 from gateway.agents.folder import AgentFolder
-from gateway.apis import DIALECTS, embeddings
+from gateway.apis import DIALECTS, embeddings, openapi
 from gateway.apis._edge import Edge
 from gateway.apis._wire import json_response
 from gateway.apis.chat import routes as chat
@@ -86,7 +86,8 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     able = {"chat": partial(chat.routes, relay=relay), "embeddings": partial(embeddings.routes, embedder=models)}
     dialects = DIALECTS | able
     routes = [route for dialect in dialects.values() for route in dialect(runs, catalog, store)]
-    routes += [Mount("/mcp", toolbox.mounted), *probes(settings)]
+    routes += probes(settings)
+    routes += [*openapi.routes(routes), Mount("/mcp", toolbox.mounted)]
     return Edge(routes, lifespan, verify=keys.verify, hosts=settings.allowed_hosts)
 
 

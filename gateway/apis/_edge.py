@@ -22,9 +22,9 @@ from gateway.items import new_id
 
 logger = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/"})
 """What needs no key: it shows nothing that belongs to anybody."""
-PREFIXED = ("/v1/", "/mcp/", "/healthz", "/readyz")
+PREFIXED = ("/v1/", "/mcp/", "/healthz", "/readyz", "/openapi.json")
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -25,6 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--model", action="store_true", help="also try the real local model (tests/model)")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "requirement(*ids): what of tests/compat/requirements.py this test shows")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The real model is a run of its own; it is left out of the others rather than skipped in them."""
     if not config.getoption("--model"):

@@ -49,6 +49,7 @@ def drive(home, request):
     return driving
 
 
+@pytest.mark.requirement("client-openai")
 @pytest.mark.parametrize("major", ["2", "3"])
 async def test_the_official_client_finds_nothing_amiss(start_gateway, home, drive, major):
     (home / "agents" / "talker.yaml").write_text("name: talker\nmodel: scripted/one\n")
@@ -87,6 +88,7 @@ async def test_the_official_client_finds_nothing_amiss(start_gateway, home, driv
     }
 
 
+@pytest.mark.requirement("client-vectors")
 @pytest.mark.parametrize("major", ["2", "3"])
 async def test_vectors_completions_and_models_are_as_the_client_has_them(start_gateway, home, drive, major):
     (home / "script.yaml").write_text("- {say: Hi.}\n" * 3)

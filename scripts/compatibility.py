@@ -1,0 +1,77 @@
+"""Writes docs/compatibility.md and the table in README.md from tests/compat/requirements.py.
+
+`--check` writes nothing and fails if they are stale.
+"""
+
+import sys
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.compat.requirement import Requirement  # noqa: E402
+from tests.compat.requirements import REQUIREMENTS  # noqa: E402
+
+PAGE = ROOT / "docs" / "compatibility.md"
+README = ROOT / "README.md"
+BEGIN = "<!-- compatibility: written by scripts/compatibility.py -->"
+END = "<!-- /compatibility -->"
+HEAD = """# Compatibility
+
+What an OpenAI client may rely on: every promise, where it comes from, and the tests that show it. A promise with a note
+is kept as far as the note says. Written by `scripts/compatibility.py` from `tests/compat/requirements.py`: edit that.
+"""
+
+
+def areas() -> Iterable[tuple[str, list[Requirement]]]:
+    """In the order of the manifest, which keeps an area together."""
+    for area, found in groupby(REQUIREMENTS, key=lambda one: one.area):
+        yield area, list(found)
+
+
+def page() -> str:
+    return HEAD + "".join(section(area, found) for area, found in areas())
+
+
+def section(area: str, found: list[Requirement]) -> str:
+    lines = [f"\n## {area}\n\n", "| promise | source | shown by | known divergence |\n", "|---|---|---|---|\n"]
+    for one in found:
+        shown = "<br>".join(f"`{test.rpartition('/')[2]}`" for test in one.tests)
+        cells = (f"`{one.id}`: {one.behaviour}", one.source, shown, one.divergence)
+        lines.append("|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|\n")
+    return "".join(lines)
+
+
+def table() -> str:
+    lines = [BEGIN, "", "| | promises tested | known divergences |", "|---|---:|---|"]
+    for area, found in areas():
+        tested = sum(bool(one.tests) for one in found)
+        short = "; ".join(one.short for one in found if one.divergence)
+        lines.append(f"| {area} | {tested} | {short} |" if short else f"| {area} | {tested} | |")
+    return "\n".join([*lines, "", END])
+
+
+def readme() -> str:
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + table() + after
+
+
+def main(arguments: list[str]) -> int:
+    """0, or 1 if something was stale under `--check`."""
+    wanted = {PAGE: page(), README: readme()}
+    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if "--check" in arguments:
+        names = ", ".join(path.name for path in stale)
+        if stale:
+            sys.stderr.write(f"{names}: stale. Run: python scripts/compatibility.py\n")
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(wanted[path], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -36,6 +36,10 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
             param="previous_response_id",
             code="mutually_exclusive_parameters",
         )
+    if body.input is None and "input" in body.model_fields_set:
+        raise InvalidRequest(
+            "Invalid value for 'input': Input should be a string or an array.", param="input", code="invalid_type"
+        )
     if body.input is None and body.prompt is None:
         raise InvalidRequest("Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
     if body.background and body.store is False:

@@ -6,6 +6,7 @@ crash are therefore the same thing as continuing, and none of them has code of i
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from gateway.events import (
 )
 from gateway.items import (
     NO_SERVER,
+    ApprovalRequest,
     Item,
     Message,
     Reasoning,
@@ -37,6 +39,7 @@ from gateway.items import (
     approval_of,
     new_id,
     pending_calls,
+    request_of,
 )
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
 from gateway.sealing import Sealer
@@ -55,6 +58,9 @@ FOR_THE_RUN = frozenset({"allowed_tools", "max_tool_calls", "truncation", "seale
 
 BROKEN_OFF = "This call was not run: the run broke off before it."
 LIMIT_REACHED = "This call was not run: the agent's limit for one run was reached."
+REFUSED = "This call was not run: the user refused it."
+NOT_APPROVED = "This call was not run: the user was asked to approve it and did not."
+NOBODY_ANSWERED = "This call was not run: nobody approved it in time."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +133,16 @@ class Engine:
                 agent.max_tokens is not None and usage.output_tokens >= agent.max_tokens
             )
             if pending_calls(history):
-                asked: list[ToolCall] = []
+                asked: list[ApprovalRequest] = []
                 async with aclosing(self._answers(turn, ours, theirs, history, asked, spent=spent)) as answers:
                     async for event in answers:
                         yield event
-                waiting = tuple(call for call in pending_calls(history) if call not in asked)
+                about = {request.call_id for request in asked}
+                waiting = tuple(call for call in pending_calls(history) if call.call_id not in about)
+                for request in asked:
+                    yield ItemDone(request)
                 if waiting or asked:
-                    yield RunPaused(client_calls=waiting, asked_calls=tuple(asked), usage=usage, model=model)
+                    yield RunPaused(client_calls=waiting, asked=tuple(asked), usage=usage, model=model)
                     return
             if spent:
                 yield RunCompleted(reason="max_steps", usage=usage, model=model)
@@ -238,11 +247,11 @@ class Engine:
         ours: Mapping[str, ToolSpec],
         theirs: set[str],
         history: list[Item],
-        asked: list[ToolCall],
+        asked: list[ApprovalRequest],
         *,
         spent: bool,
     ) -> AsyncGenerator[Event]:
-        """Answer every call the gateway may answer now, all at once; those a person must approve go to `asked`.
+        """Answer every call the gateway may answer now, all at once; what a person must be asked goes to `asked`.
 
         `spent`: nothing may be run any more.
         """
@@ -255,7 +264,7 @@ class Engine:
             elif spec := ours.get(call.name):
                 verdict = await self._verdict(turn, spec, call, history)
                 if verdict.action == "ask":
-                    asked.append(call)
+                    asked.append(request_of(call, history) or question(call, verdict))
                 else:
                     ready.append((call, spec, verdict))
                 continue
@@ -267,10 +276,13 @@ class Engine:
         if not ready:
             return
         yield CallsStarted(tuple(call for call, _, verdict in ready if verdict.action == "allow"))
+        requests = {item.call_id: item.id for item in history if isinstance(item, ApprovalRequest)}
         tasks = [asyncio.create_task(self._answer(turn, *each)) for each in ready]
         try:
             for task in asyncio.as_completed(tasks):
                 result = await task
+                if request_id := requests.get(result.call_id):
+                    result = replace(result, approval=request_id)
                 history.append(result)
                 yield ItemDone(result)
         finally:
@@ -278,10 +290,31 @@ class Engine:
                 task.cancel()
 
     async def _verdict(self, turn: Turn, spec: ToolSpec, call: ToolCall, history: Sequence[Item]) -> Verdict:
+        """What the rules say, and then the person who was asked: their no holds even if the rules have changed."""
         verdict = strictest([await rule.check_call(turn, spec, call, history) for rule in self.rules])
-        if verdict.action == "ask" and (approved := approval_of(call, history)) is not None:
-            return Verdict("allow") if approved else Verdict("deny", "The user refused this call.")
-        return verdict
+        request = request_of(call, history)
+        if verdict.action == "ask" and request is None and (fault := self._fault(spec, call)):
+            return Verdict("deny", fault)
+        if verdict.action == "deny" or request is None:
+            return verdict
+        if (request.server, request.tool, request.arguments) != (spec.server, spec.tool, call.arguments):
+            return Verdict("deny", NOT_APPROVED)
+        approval = approval_of(request, history)
+        if approval is None:
+            return Verdict("ask") if request.expires_at > time.time() else Verdict("deny", NOBODY_ANSWERED)
+        if approval.approved:
+            return Verdict("allow")
+        if not approval.id:
+            return Verdict("deny", NOT_APPROVED)
+        return Verdict("deny", f"{REFUSED} Their reason: {approval.reason}" if approval.reason else REFUSED)
+
+    def _fault(self, spec: ToolSpec, call: ToolCall) -> str:
+        """What is wrong with the arguments: nobody is asked about a call that cannot run."""
+        try:
+            self.toolbox.arguments(spec, call)
+        except BadArguments as error:
+            return str(error)
+        return ""
 
     async def _answer(self, turn: Turn, call: ToolCall, spec: ToolSpec, verdict: Verdict) -> ToolResult:
         if verdict.action == "deny":
@@ -328,6 +361,17 @@ def refuse_missing(agent: AgentSpec, tools: Sequence[ToolSpec]) -> None:
                 param="tools",
                 code="tool_unavailable",
             )
+
+
+def question(call: ToolCall, verdict: Verdict) -> ApprovalRequest:
+    return ApprovalRequest(
+        id=new_id("mcpr"),
+        call_id=call.call_id,
+        server=call.server,
+        tool=call.tool,
+        arguments=call.arguments,
+        expires_at=time.time() + verdict.timeout,
+    )
 
 
 def failures(calls: Sequence[ToolCall], reason: str) -> list[ToolResult]:

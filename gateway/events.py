@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.errors import GatewayError
-from gateway.items import Item, ToolCall
+from gateway.items import ApprovalRequest, Item, ToolCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +109,10 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaused:
-    """Somebody else has to act: the client runs its own tools, a person approves."""
+    """Somebody else has to act: the client runs its own tools, a person approves. What is `asked` are items, too."""
 
     client_calls: tuple[ToolCall, ...] = ()
-    asked_calls: tuple[ToolCall, ...] = ()
+    asked: tuple[ApprovalRequest, ...] = ()
     usage: Usage = Usage()
     model: str = ""
 

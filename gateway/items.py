@@ -139,6 +139,7 @@ class ToolResult:
     """The answer to the call with this `call_id`, from a tool server or from the client.
 
     `structured` is the same in the server's own shape, kept for a `file_search` only: what it found is cited.
+    `approval` is the id of the ApprovalRequest that a person was asked about the call; empty if nobody was.
     """
 
     id: str
@@ -147,6 +148,7 @@ class ToolResult:
     is_error: bool = False
     type: ToolType = "function"
     structured: dict[str, Any] = field(default_factory=dict[str, Any])
+    approval: str = ""
     kind: Literal["tool_result"] = "tool_result"
 
     @property
@@ -154,18 +156,77 @@ class ToolResult:
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
 
+def code_of(request_id: str) -> str:
+    """See `ApprovalRequest.code`."""
+    digits = request_id.partition("_")[2][:8].upper()
+    return f"{digits[:4]}-{digits[4:]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequest:
+    """A rule wants a person to allow this very call: this server, this tool and these arguments, to the letter.
+
+    It may be answered once, before `expires_at` (Unix seconds).
+    """
+
+    id: str
+    call_id: str
+    server: str
+    tool: str
+    arguments: str
+    expires_at: float = 0.0
+    kind: Literal["approval_request"] = "approval_request"
+
+    @property
+    def code(self) -> str:
+        """What a person types to name this request: `3F9A-C21B`, the first 32 of the id's 128 random bits."""
+        return code_of(self.id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A person's answer to a call a rule asked about."""
+    """A person's answer to an ApprovalRequest.
+
+    `call_id` is empty until the gateway has made sure that the answer counts: only then does it allow a call.
+    """
 
     id: str
     call_id: str
     approved: bool
     reason: str = ""
+    request_id: str = ""
     kind: Literal["approval"] = "approval"
 
 
-Item = Message | Reasoning | ToolCall | ToolResult | Approval
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Uses up the approval request with this id. `strict`: the turn does not begin unless the request is open."""
+
+    id: str
+    approved: bool
+    reason: str = ""
+    strict: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredApproval:
+    """An approval request with its answer, None while nobody has given one. Times are Unix seconds.
+
+    `turn` is the id of the turn that asked, `agent` the name of its agent, `continued_by` the turn that answered, if it
+    can be read.
+    """
+
+    request: ApprovalRequest
+    turn: str
+    agent: str
+    created_at: float
+    approved: bool | None = None
+    reason: str = ""
+    answered_at: float | None = None
+    continued_by: str | None = None
+
+
+Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval
 
 _item: TypeAdapter[Item] = TypeAdapter(Item)
 
@@ -190,10 +251,18 @@ def pending_calls(history: Sequence[Item]) -> list[ToolCall]:
     return [item for item in history if isinstance(item, ToolCall) and item.call_id not in answered]
 
 
-def approval_of(call: ToolCall, history: Sequence[Item]) -> bool | None:
-    """What the user said about this call; None if nothing yet. Talking on without an answer is a no."""
-    later = history[history.index(call) + 1 :]
-    answers = [item.approved for item in later if isinstance(item, Approval) and item.call_id == call.call_id]
-    if answers:
-        return answers[-1]
-    return False if any(isinstance(item, Message) and item.role == "user" for item in later) else None
+def request_of(call: ToolCall, history: Sequence[Item]) -> ApprovalRequest | None:
+    """The question about this call, if a person was asked."""
+    requests = (item for item in reversed(history) if isinstance(item, ApprovalRequest))
+    return next((request for request in requests if request.call_id == call.call_id), None)
+
+
+def approval_of(request: ApprovalRequest, history: Sequence[Item]) -> Approval | None:
+    """What the user said to this request; None if nothing yet. Talking on without an answer is a no."""
+    later = history[history.index(request) + 1 :]
+    for item in later:
+        if isinstance(item, Approval) and (item.call_id, item.request_id) == (request.call_id, request.id):
+            return item
+    if any(isinstance(item, Message) and item.role == "user" for item in later):
+        return Approval(id="", call_id=request.call_id, approved=False, request_id=request.id)
+    return None

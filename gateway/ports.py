@@ -13,10 +13,10 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
-from gateway.agents.spec import AgentSpec
+from gateway.agents.spec import WEEK, AgentSpec, Asks
 from gateway.errors import GatewayError
 from gateway.events import ModelEvent, Usage
-from gateway.items import Item, ToolCall, ToolResult, ToolType
+from gateway.items import Answer, Item, StoredApproval, ToolCall, ToolResult, ToolType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,8 @@ class ToolSpec:
     functions, and only those may be of the type custom. `strict` is the client's wish for strict schema
     adherence; None where it said nothing.
     `read_only`, `destructive`, `idempotent`, `open_world` are MCP's annotations with MCP's defaults,
-    already overridden by what the agent document says.
+    already overridden by what the agent document says. `asks` is when a person must approve a call, and
+    `approval_timeout` for how many seconds.
     """
 
     name: str
@@ -42,6 +43,8 @@ class ToolSpec:
     idempotent: bool = False
     open_world: bool = True
     per_run: int | None = None
+    asks: Asks = "never"
+    approval_timeout: float = WEEK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,10 +255,16 @@ class Store(Protocol):
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, *exc: object) -> None: ...
 
-    async def begin(self, turn: Turn, end: TurnEnd | None = None) -> None:
-        """Save the turn and its input, status in_progress; with `end`, as one that is over. Raises
+    async def begin(
+        self, turn: Turn, end: TurnEnd | None = None, *, output: Sequence[Item] = (), answers: Sequence[Answer] = ()
+    ) -> None:
+        """Save the turn and its input, status in_progress; with `end`, as one that is over, with its `output`. Raises
         `ConversationLocked` unless `turn.parent` is its conversation's newest turn, and `NotFound` for an unknown
-        parent or conversation."""
+        parent or conversation.
+
+        With it go the `answers` to approval requests of the turn's owner; a strict one to a request that is unknown,
+        answered or expired at `turn.created_at` raises `InvalidRequest`.
+        """
         ...
 
     async def append(self, turn_id: str, *items: Item, begun: Sequence[str] = ()) -> None:
@@ -322,6 +331,16 @@ class Store(Protocol):
         """Turns without an end, oldest first: what a crash left behind."""
         ...
 
+    async def approvals(
+        self, owner: str, *, begins: str = "", open_at: float | None = None, limit: int = 1
+    ) -> list[StoredApproval]:
+        """This owner's approval requests whose ids begin so, newest first; those of deleted turns are gone.
+
+        With `open_at`, only those that may be answered at that time. Every ApprovalRequest among a turn's output is
+        one. Those of turns that are not `Turn.stored` are forgotten some time after they expired, and the turns too.
+        """
+        ...
+
     async def create_conversation(self, conversation: Conversation) -> None: ...
 
     async def conversation(self, id: str) -> Conversation:
@@ -356,8 +375,11 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """`timeout` is for how many seconds a person may answer, when the action is `ask`."""
+
     action: Literal["allow", "ask", "deny"] = "allow"
     reason: str = ""
+    timeout: float = WEEK
 
 
 class Rule:

@@ -26,8 +26,8 @@ from gateway.events import (
     StepDone,
     Usage,
 )
-from gateway.items import Item, ToolCall, ToolResult
-from gateway.ports import Store, TurnEnd
+from gateway.items import ApprovalRequest, Item, ToolCall, ToolResult
+from gateway.ports import Store, Turn, TurnEnd
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ NOT_WRITTEN = (
 
 
 class Recorder:
-    """The record of one run. `store` is None for a run that is not stored: it is only shown.
+    """The record of one run. Unless its turn is `recorded` in the store it is only shown, and written down as a whole
+    if it comes to wait for a person.
 
     `open_calls` are the calls without a result that the run begins with, `begun` the ids of those that an earlier
     process had begun. `said` is what the run had said before a stop of the gateway; readers are told it again. `log` is
@@ -47,16 +48,20 @@ class Recorder:
 
     def __init__(
         self,
-        turn_id: str,
-        store: Store | None,
+        turn: Turn,
+        store: Store,
         publish: Callable[..., None],
+        *,
+        recorded: bool = True,
         open_calls: Iterable[ToolCall] = (),
         begun: Iterable[str] = (),
         said: Sequence[Item] = (),
         log: Sequence[Event] | None = None,
     ) -> None:
-        self._turn_id = turn_id
-        self._store = store
+        self._turn = turn
+        self._turn_id = turn.id
+        self._keeper = store
+        self._store = store if recorded else None
         self._publish = publish
         self._held: list[Event] = []
         self._items: list[Item] = []
@@ -72,7 +77,7 @@ class Recorder:
         if isinstance(event, StepDone) and event.usage is not None:
             self._usage += event.usage
         if self._store is None:
-            self._publish(event)
+            self._note(event)
             return
         match event:
             case RunStarted():
@@ -93,6 +98,15 @@ class Recorder:
                 if self._held:
                     await self._write(self._store)
                 self._publish(event)
+
+    def _note(self, event: Event) -> None:
+        """Show it, and keep in mind what is needed to write it down later. A request is not shown before it is kept."""
+        if isinstance(event, ItemDone):
+            self._items.append(event.item)
+            if isinstance(event.item, ApprovalRequest):
+                self._held.append(event)
+                return
+        self._publish(event)
 
     async def _write(self, store: Store, begun: Sequence[str] = ()) -> None:
         """Store what is held, note the calls that are about to begin, and show it."""
@@ -122,7 +136,7 @@ class Recorder:
             if self._store is not None:
                 self._settle()
         if self._store is None:
-            self._publish(ending)
+            await self._show(ending)
             return
         end = to_end(ending)
         log = b"" if self._log is None else await asyncio.to_thread(pack, [*self._log, *self._held])
@@ -138,6 +152,18 @@ class Recorder:
             await self._finish_without_items(self._store)
         else:
             self._publish(*self._held, ending)
+
+    async def _show(self, ending: Ending) -> None:
+        """End a run that was not recorded. One that waits for a person is kept for the answer, whatever the client
+        wants to be stored."""
+        if isinstance(ending, RunPaused) and ending.asked:
+            try:
+                await self._keeper.begin(self._turn, to_end(ending), output=self._items)
+            except GatewayError as error:
+                self._publish(RunFailed(error=error, usage=self._usage))
+                return
+            self._publish(*self._held)
+        self._publish(ending)
 
     async def _finish_without_items(self, store: Store) -> None:
         """An item that no store takes must not keep the run open: nobody could continue the conversation."""

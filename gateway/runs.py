@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 
+from gateway.approvals import answered
 from gateway.engine import Engine
 from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
 from gateway.events import Ending, Event, RunCancelled, RunFailed
@@ -29,10 +30,14 @@ SHUTDOWN = "shutdown"
 
 
 class Run:
-    """A turn while it happens: the log of its events, and whoever waits for the next one."""
+    """A turn while it happens: the log of its events, and whoever waits for the next one.
 
-    def __init__(self, turn: Turn) -> None:
+    It is `kept` going without its client, and by the next start of the gateway, if it is stored or a call was approved.
+    """
+
+    def __init__(self, turn: Turn, *, kept: bool = True) -> None:
         self.turn = turn
+        self.kept = kept
         self.finished = False
         self._events: list[Event] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -98,8 +103,8 @@ class Run:
         return self._events
 
     def abandon(self) -> None:
-        """The client that asked has hung up: a stored run goes on without it, another stops."""
-        if self.turn.stored:
+        """The client that asked has hung up: a run that is kept goes on without it, another stops."""
+        if self.kept:
             self.wake()
         else:
             self.stop()
@@ -156,20 +161,17 @@ class Runs:
             if not wanted():
                 raise CallerGone
             before = await self._store.history(turn.parent) if turn.parent else ()
+            turn, answers = await answered(turn, before, self._store)
             open_calls = answerable(before, turn.input)
-            if turn.stored:
-                await self._store.begin(turn)
+            if recorded := turn.stored or bool(answers):
+                await self._store.begin(turn, answers=answers)
         except BaseException:
             self._leave(turn)
             raise
-        run = self._live[turn.id] = Run(turn)
-        recorder = Recorder(
-            turn.id,
-            self._store if turn.stored else None,
-            run.publish,
-            open_calls,
-            log=run.events if turn.background else None,
-        )
+        kept = turn.stored or any(answer.approved for answer in answers)
+        run = self._live[turn.id] = Run(turn, kept=kept)
+        log = run.events if turn.background else None
+        recorder = Recorder(turn, self._store, run.publish, recorded=recorded, open_calls=open_calls, log=log)
         run.begin(self._live_through(run, recorder, [*before, *turn.input]))
         return run
 
@@ -198,7 +200,11 @@ class Runs:
         await self._turnstile.enter(turn.conversation)
         try:
             turn = await self._placed(turn)
-            await self._store.begin(turn, TurnEnd(status="completed", ended_at=time.time()))
+            before = await self._store.history(turn.parent) if turn.parent else ()
+            turn, answers = await answered(turn, before, self._store)
+            if any(answer.strict for answer in answers):
+                raise InvalidRequest("An approval cannot be added as an item: answer with a response.", param="items")
+            await self._store.begin(turn, TurnEnd(status="completed", ended_at=time.time()), answers=answers)
         finally:
             self._leave(turn)
 
@@ -243,13 +249,13 @@ class Runs:
             else:
                 ending = None
             recorder = Recorder(
-                turn.id,
+                turn,
                 self._store,
                 run.publish,
-                pending_calls(history),
-                stored.intents,
-                stored.output,
-                run.events if turn.background else None,
+                open_calls=pending_calls(history),
+                begun=stored.intents,
+                said=stored.output,
+                log=run.events if turn.background else None,
             )
             await self._end(run, recorder, ending or await self._play(run, recorder, history))
         finally:
@@ -293,7 +299,7 @@ class Runs:
                         return event
                     await recorder.record(event)
         except asyncio.CancelledError as stop:
-            return None if turn.stored and SHUTDOWN in stop.args else RunCancelled()
+            return None if run.kept and SHUTDOWN in stop.args else RunCancelled()
         except TimeoutError:
             seconds = f"{turn.agent.deadline:g}"
             return RunFailed(error=RunInterrupted(f"The run took longer than its deadline of {seconds} seconds."))

@@ -16,11 +16,13 @@ from tests.upstream import upstream
 ROOT = Path(__file__).parent.parent
 
 
-def homeport(home, *arguments, **environment):
-    """Run the command in an empty home; its exit status and what it printed."""
+def homeport(home, *arguments, typed="", **environment):
+    """Run the command in an empty home, and type into it; its exit status and what it printed."""
     clean = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "gateway", *arguments]
-    done = subprocess.run(command, cwd=home, env={**clean, **environment}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=home, env={**clean, **environment}, input=typed, capture_output=True, text=True, check=False
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -120,6 +122,26 @@ def test_chat_streams_an_answer_from_a_gateway_of_its_own(home):
     status, said = asyncio.run(talked())
     assert status == 0, said
     assert "hello there" in said
+
+
+@pytest.mark.parametrize(("typed", "runs"), [("y\n", True), ("n\n", False), ("", False)])
+def test_chat_asks_the_person_about_a_call_that_needs_it(home, typed, runs):
+    async def talked():
+        async with upstream({"call": ("clock__count", '{"forever": false}')}, {"text": "all done"}) as provider:
+            (home / "gateway.yaml").write_text(
+                f"port: 9\nproviders: {{fake: {{base_url: '{provider.url}'}}}}\n"
+                f"servers: {{clock: {{module: tests.servers.clock, settings: {{folder: '{home}'}}}}}}\n"
+            )
+            (home / "agents" / "careful.yaml").write_text(
+                "name: careful\nmodel: fake/m\ntools: [{tool: clock.count, approval: always}]\n"
+            )
+            done = await asyncio.to_thread(homeport, home, "chat", "careful", "-m", "hi", typed=typed)
+            return *done, provider.requests[-1]["messages"][-1]["content"]
+
+    status, said, told = asyncio.run(talked())
+    assert status == 0, said
+    assert ("clock.count" in said, '"forever": false' in said, "all done" in said) == (True, True, True)
+    assert (told == "counted", (home / "tally").exists()) == (runs, runs)
 
 
 def test_serve_shows_the_key_in_a_terminal_only(home):

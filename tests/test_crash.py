@@ -20,11 +20,11 @@ ROOT = Path(__file__).parent.parent
 
 
 @contextlib.asynccontextmanager
-async def gateway_process(home, provider, limits="{}"):
-    """A gateway process on this home; its client, and the process to kill."""
+async def gateway_process(home, provider, limits="{}", more_servers=""):
+    """A gateway process on this home; its client, and the process to kill. `more_servers` is a line of YAML."""
     (home / "gateway.yaml").write_text(
         f"providers: {{fake: {{base_url: '{provider.url}', api_key: x}}}}\n"
-        f"servers: {{clock: {{module: tests.servers.clock, settings: {{folder: '{home}'}}}}}}\n"
+        f"servers:\n  clock: {{module: tests.servers.clock, settings: {{folder: '{home}'}}}}\n  {more_servers}\n"
     )
     (home / "agents" / "counter.yaml").write_text(
         f"name: counter\nmodel: fake/m\ntools: [clock.now, clock.count]\nlimits: {limits}\n"

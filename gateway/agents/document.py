@@ -7,13 +7,13 @@ that this release does not have are named, so that they are refused honestly and
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 from jsonschema import Draft202012Validator, SchemaError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from gateway.agents.problems import Unsupported
-from gateway.agents.spec import EVERYTHING, Effect
+from gateway.agents.spec import EVERYTHING, Asks, Effect
 from gateway.agents.variables import VARIABLE
 
 DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|h|d)")
@@ -113,6 +113,16 @@ def _long_tool(value: object) -> object:
     return {"tool": value} if isinstance(value, str) else value
 
 
+def _long_approval(value: object) -> object:
+    return {"when": value} if isinstance(value, str) else value
+
+
+def _asks(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str) and value not in get_args(Asks):
+        raise ValueError("write always, never or destructive: this release of Homeport evaluates no expressions here")
+    return value
+
+
 ModelId = Annotated[str, AfterValidator(_model)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -155,6 +165,18 @@ class GrantLimits(_Table):
     per_day: Unsupported = None
 
 
+class ApprovalTable(_Table):
+    """When a person must approve a call before it runs, and what becomes of a question that nobody answers."""
+
+    when: Annotated[Asks, BeforeValidator(_asks)] = Field(
+        default="always", description="destructive: if the tool, or the grant's `effect`, says that it destroys."
+    )
+    timeout: Annotated[str, BeforeValidator(_duration)] = Field(
+        default="7d", description="How long the question may be answered: 120s, 5m, 2h, 7d."
+    )
+    on_timeout: Literal["deny"] = "deny"
+
+
 class GrantTable(_Table):
     tool: Annotated[str, AfterValidator(_tool)]
     effect: Effect | None = None
@@ -163,7 +185,9 @@ class GrantTable(_Table):
         default={}, description="A JSON Schema laid over the tool's own. It can only narrow what is allowed."
     )
     limits: GrantLimits = GrantLimits()
-    approval: Unsupported = None
+    approval: Annotated[ApprovalTable, BeforeValidator(_long_approval, json_schema_input_type=Asks | ApprovalTable)] = (
+        ApprovalTable(when="never")
+    )
 
 
 class LimitsTable(_Table):
@@ -212,15 +236,18 @@ def agent_schema() -> dict[str, Any]:
     }
 
 
+def duration(written: str) -> float | str:
+    """In seconds; with a variable in it, as written."""
+    return written if VARIABLE.search(written) else seconds(written)
+
+
 def content(document: Document, instructions: str) -> dict[str, Any]:
     """What the content digest covers: the document with every default visible and the prompt file's text in place.
 
     The name, the labels and the values of environment variables are left out; `{{env.X}}` stands as written. `tools`
-    and `env` are sets, hence sorted; a deadline is in seconds.
+    and `env` are sets, hence sorted; durations are in seconds.
     """
     deadline = document.limits.deadline
-    if deadline is not None and not VARIABLE.search(deadline):
-        deadline = seconds(deadline)
     tools = [
         {
             "tool": grant.tool,
@@ -228,6 +255,11 @@ def content(document: Document, instructions: str) -> dict[str, Any]:
             "idempotent": grant.idempotent,
             "args": grant.args,
             "limits": {"per_run": grant.limits.per_run},
+            "approval": {
+                "when": grant.approval.when,
+                "timeout": duration(grant.approval.timeout),
+                "on_timeout": grant.approval.on_timeout,
+            },
         }
         for grant in sorted(document.tools, key=lambda grant: grant.tool)
     ]
@@ -243,7 +275,7 @@ def content(document: Document, instructions: str) -> dict[str, Any]:
         "limits": {
             "max_steps": document.limits.max_steps,
             "max_tokens": document.limits.max_tokens,
-            "deadline": deadline,
+            "deadline": None if deadline is None else duration(deadline),
         },
         "memory": document.memory,
         "env": sorted(set(document.env)),

@@ -179,6 +179,8 @@ def _spec(name: str, document: Document, instructions: str, content_digest: str)
             idempotent=grant.idempotent,
             args=grant.args,
             per_run=grant.limits.per_run,
+            asks=grant.approval.when,
+            approval_timeout=seconds(grant.approval.timeout),
         )
         for grant in sorted(document.tools, key=lambda grant: grant.tool)
     ]

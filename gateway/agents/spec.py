@@ -7,6 +7,8 @@ from typing import Any, Literal
 from gateway.items import ToolType
 
 Effect = Literal["read", "write", "external", "destructive"]
+Asks = Literal["always", "never", "destructive"]
+WEEK = 7 * 86400.0
 EVERYTHING = "everything"
 """The memory strategy of an agent that names none: the model sees the whole conversation."""
 
@@ -18,6 +20,8 @@ class ToolGrant:
     `effect` and `idempotent` override what the server's annotations say (None: believe them). `args` is a
     JSON Schema laid over the tool's own, which it may only narrow. `per_run` is the most calls one run may make.
     `type` is for a tool that a client asked for by another name than its server's.
+    `asks` is when a person must approve a call (`destructive`: if the tool is), `approval_timeout` for how many seconds
+    they may.
     """
 
     tool: str
@@ -26,6 +30,8 @@ class ToolGrant:
     args: Mapping[str, Any] = field(default_factory=dict[str, Any])
     per_run: int | None = None
     type: ToolType = "function"
+    asks: Asks = "never"
+    approval_timeout: float = WEEK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

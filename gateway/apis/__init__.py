@@ -8,7 +8,7 @@ from collections.abc import Callable
 from starlette.routing import BaseRoute
 
 from gateway.agents.catalog import Catalog
-from gateway.apis import completions, conversations, embeddings, models
+from gateway.apis import approvals, completions, conversations, embeddings, models
 from gateway.apis.chat import routes as chat
 from gateway.apis.responses import routes as responses
 from gateway.ports import Store
@@ -21,4 +21,5 @@ DIALECTS: dict[str, Callable[[Runs, Catalog, Store], list[BaseRoute]]] = {
     "completions": completions.routes,
     "embeddings": embeddings.routes,
     "models": models.routes,
+    "approvals": approvals.routes,
 }

@@ -174,6 +174,25 @@ SCHEMAS: dict[str, Schema] = {
             "usage": ref("CompletionUsage"),
         }
     ),
+    "Approval": record(
+        {
+            "id": TEXT,
+            "object": either("approval"),
+            "status": either("pending", "approved", "denied", "expired"),
+            "code": TEXT,
+            "server_label": TEXT,
+            "name": TEXT,
+            "arguments": TEXT,
+            "model": TEXT,
+            "requested_by": TEXT,
+            "created_at": WHOLE,
+            "expires_at": WHOLE,
+            "answered_at": maybe(WHOLE),
+            "reason": maybe(TEXT),
+            "response_id": maybe(TEXT),
+        }
+    ),
+    "ApprovalList": page(ref("Approval")),
     "ChatCompletionDeleted": deleted("chat.completion.deleted"),
     "ChatCompletionList": page(ref("ChatCompletion")),
     "ChatMessageList": page(record({"id": TEXT, "role": TEXT})),

@@ -8,11 +8,13 @@ import orjson
 
 from gateway.apis._file_search import file_search_call
 from gateway.apis._foreign import to_foreign
+from gateway.apis._replayed import settle
 from gateway.apis._requests import writable
 from gateway.errors import InvalidRequest
 from gateway.items import (
     NO_SERVER,
     Approval,
+    ApprovalRequest,
     File,
     Image,
     Item,
@@ -34,11 +36,11 @@ def to_items(raw: str | Sequence[Wire], where: str = "input") -> list[Item]:
     """The items a client sent. Ids are kept where given, made where not. Raises InvalidRequest with the place."""
     if isinstance(raw, str):
         return [Message(id=new_id("msg"), role="user", content=(Text(text=raw),))]
-    return [item for number, one in enumerate(raw) for item in to_item(one, f"{where}[{number}]")]
+    return settle([item for number, one in enumerate(raw) for item in to_item(one, f"{where}[{number}]")])
 
 
 def to_item(raw: Wire, where: str) -> list[Item]:
-    """Mostly one item; an `mcp_call` is a call and its result."""
+    """Mostly one item; an `mcp_call` is a call and its result, an `mcp_approval_request` a call and the request."""
     match raw.get("type") or ("message" if "role" in raw else None):
         case "message":
             return [to_message(raw, where)]
@@ -52,13 +54,10 @@ def to_item(raw: Wire, where: str) -> list[Item]:
             return [to_reasoning(raw)]
         case "mcp_call":
             return to_mcp_call(raw, where)
+        case "mcp_approval_request":
+            return to_request(raw, where)
         case "mcp_approval_response":
-            call_id, approved = text(raw, "approval_request_id", where), raw.get("approve") is True
-            return [
-                Approval(
-                    id=identity(raw, "mcpr"), call_id=call_id, approved=approved, reason=str(raw.get("reason") or "")
-                )
-            ]
+            return [to_approval(raw, where)]
         case "custom_tool_call":
             call_id, name, given = (text(raw, key, where) for key in ("call_id", "name", "input"))
             arguments = orjson.dumps({"input": given}).decode()
@@ -190,23 +189,56 @@ def to_mcp_call(raw: Wire, where: str) -> list[Item]:
     if said is None:
         said = str(raw.get("error") or "")
     failed = raw.get("status") == "failed"
-    return [call, ToolResult(id=new_id("fco"), call_id=id, content=(Text(text=str(said)),), is_error=failed)]
+    approval = raw.get("approval_request_id")
+    result = ToolResult(
+        id=new_id("fco"),
+        call_id=id,
+        content=(Text(text=str(said)),),
+        is_error=failed,
+        approval=approval if isinstance(approval, str) else "",
+    )
+    return [call, result]
+
+
+def to_request(raw: Wire, where: str) -> list[Item]:
+    """The call is known by the id of the request until `settle` finds what became of it."""
+    id, server, tool, arguments = (text(raw, key, where) for key in ("id", "server_label", "name", "arguments"))
+    name = provider_name(server, tool)
+    call = ToolCall(id=new_id("mcp"), call_id=id, name=name, arguments=arguments, server=server, tool=tool)
+    return [call, ApprovalRequest(id=id, call_id=id, server=server, tool=tool, arguments=arguments)]
+
+
+def to_approval(raw: Wire, where: str) -> Approval:
+    approved, param = raw.get("approve"), f"{where}.approve"
+    if approved is None:
+        raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+    if not isinstance(approved, bool):
+        raise InvalidRequest(f"Invalid type for '{param}': expected a boolean.", param=param, code="invalid_type")
+    return Approval(
+        id=identity(raw, "mcpa"),
+        call_id="",
+        approved=approved,
+        reason=str(raw.get("reason") or ""),
+        request_id=text(raw, "approval_request_id", where),
+    )
 
 
 def to_wire(items: Iterable[Item]) -> list[Wire]:
     """Items of a conversation as it shows them, in their order. A call of the gateway's and its result are one
-    `mcp_call`, in the place of the call, which comes before its result."""
-    wires: list[Wire] = []
-    calls: dict[str, tuple[int, ToolCall]] = {}
+    `mcp_call`, in the place of the call, which comes before its result. One that a person is asked about is a request
+    until its result comes."""
+    wires: dict[str, Wire] = {}
+    calls: dict[str, ToolCall] = {}
     for item in items:
-        if isinstance(item, ToolResult) and item.call_id in calls:
-            place, call = calls[item.call_id]
-            wires[place] = gateway_call(call, item)
+        if isinstance(item, ToolResult) and (call := calls.get(item.call_id)):
+            wires[call.id] = gateway_call(call, item)
             continue
+        if isinstance(item, ApprovalRequest) and (call := calls.get(item.call_id)):
+            wires.pop(call.id, None)
         if isinstance(item, ToolCall) and item.server:
-            calls[item.call_id] = len(wires), item
-        wires.append(one_to_wire(item))
-    return wires
+            calls[item.call_id] = item
+        wires[item.id] = one_to_wire(item)
+    return list(wires.values())
 
 
 def one_to_wire(item: Item) -> Wire:
@@ -233,11 +265,13 @@ def one_to_wire(item: Item) -> Wire:
                 "output": item.text if all(isinstance(part, Text) for part in item.content) else parts_in(item.content),
                 "status": "completed",
             }
-        case Approval(id=id, call_id=call_id, approved=approved, reason=reason):
+        case ApprovalRequest():
+            return approval_request(item)
+        case Approval(id=id, request_id=request_id, approved=approved, reason=reason):
             return {
                 "id": id,
                 "type": "mcp_approval_response",
-                "approval_request_id": call_id,
+                "approval_request_id": request_id,
                 "approve": approved,
                 "reason": reason or None,
             }
@@ -320,18 +354,18 @@ def mcp_call(call: ToolCall, result: ToolResult | None = None, status: str = "in
         "output": None if result is None else result.text,
         "error": None,
         "status": status,
-        "approval_request_id": None,
+        "approval_request_id": (result.approval or None) if result else None,
     }
 
 
-def approval_request(call: ToolCall) -> Wire:
-    """A call that a person must allow. The answer names the request, and an `Approval` the call: one id for both."""
+def approval_request(request: ApprovalRequest) -> Wire:
+    """A call that a person must allow."""
     return {
-        "id": call.call_id,
+        "id": request.id,
         "type": "mcp_approval_request",
-        "server_label": call.server,
-        "name": call.tool,
-        "arguments": call.arguments,
+        "server_label": request.server,
+        "name": request.tool,
+        "arguments": request.arguments,
     }
 
 

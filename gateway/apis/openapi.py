@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.apis import conversations
+from gateway.apis import approvals, conversations
 from gateway.apis._answers import SCHEMAS, TEXT, Schema, either, ref
 from gateway.apis._wire import JsonResponse
 from gateway.apis.chat import stored
@@ -107,6 +107,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/v1/models"): Operation(summary="The agents, and the models that the settings list", answer="ModelList"),
     ("GET", "/v1/models/{name}"): Operation(summary="An agent or a model", answer="Model"),
     ("DELETE", "/v1/models/{name}"): Operation(summary="Refused: agents and models are the host's"),
+    ("GET", "/v1/approvals"): Operation(
+        summary="The calls that wait for a person", query={"limit": PAGE["limit"]}, answer="ApprovalList"
+    ),
+    ("GET", "/v1/approvals/{id}"): Operation(summary="A call that waits for a person, or did", answer="Approval"),
+    ("POST", "/v1/approvals/{id}"): Operation(
+        summary="Allow a call or refuse it", body=approvals.AnswerBody, answer="Approval"
+    ),
     ("GET", "/healthz"): Operation(summary="Whether the gateway runs", answer="Health", open=True),
     ("GET", "/readyz"): Operation(summary="Whether the gateway can do its work", answer="Health", open=True),
 }

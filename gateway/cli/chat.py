@@ -11,6 +11,7 @@ import orjson
 from rich.console import Console
 from rich.markup import escape
 
+from gateway.apis._approval_text import legible
 from gateway.app import build_app
 from gateway.cli.keys import local_key
 from gateway.errors import GatewayError
@@ -42,15 +43,33 @@ async def _chat(settings: Settings, agent: str, message: str | None, url: str | 
         if message is None:
             console.print(f"Talking to [bold]{escape(agent)}[/]. An empty line or Ctrl-D ends it.", style="dim")
         while text := message or await ask():
-            body = {"model": agent, "input": text, "conversation": conversation["id"], "stream": True}
-            await show(events(session, f"{url}/v1/responses", body))
+            body = {"model": agent, "conversation": conversation["id"], "stream": True}
+            await exchange(session, f"{url}/v1/responses", body, text)
             if message is not None:
                 return
 
 
-async def ask() -> str:
+async def exchange(session: aiohttp.ClientSession, url: str, body: Event, text: str) -> None:
+    """One question and what follows: as often as the agent asks for approval, the person is asked."""
+    given: str | list[Event] = text
+    while given:
+        asked = await show(events(session, url, {**body, "input": given}))
+        given = [await decided(request) for request in asked]
+
+
+async def decided(request: Event) -> Event:
+    """The person's answer. Anything but a yes is a no."""
+    name = escape(f"{request['server_label']}.{request['name']}")
+    console.print(f"The agent wants to call [bold]{name}[/] with")
+    console.print(legible(request["arguments"]), markup=False, soft_wrap=True)
+    said = (await ask("[bold yellow]Allow this call? (y/n)[/] ")).lower()
+    answer = {"type": "mcp_approval_response", "approval_request_id": request["id"]}
+    return {**answer, "approve": said in ("y", "yes")}
+
+
+async def ask(prompt: str = "[bold cyan]you >[/] ") -> str:
     try:
-        return (await asyncio.to_thread(console.input, "[bold cyan]you >[/] ")).strip()
+        return (await asyncio.to_thread(console.input, prompt)).strip()
     except EOFError:
         return ""
 
@@ -99,8 +118,10 @@ async def events(session: aiohttp.ClientSession, url: str, body: Event) -> Async
                 yield cast("Event", orjson.loads(line[6:]))
 
 
-async def show(stream: AsyncIterator[Event]) -> None:
-    """Text as it comes; a tool call as a line when it starts and another when it is answered."""
+async def show(stream: AsyncIterator[Event]) -> list[Event]:
+    """Text as it comes; a tool call as a line when it starts and another when it is answered. What is to be approved
+    is returned."""
+    asked: list[Event] = []
     with console.status("thinking …") as status:
         async for event in stream:
             match event:
@@ -112,12 +133,15 @@ async def show(stream: AsyncIterator[Event]) -> None:
                 case {"type": "response.output_item.done", "item": {"type": "mcp_call"} as item}:
                     console.print(tool_line(item), soft_wrap=True)
                     status.start()
+                case {"type": "response.output_item.done", "item": {"type": "mcp_approval_request"} as item}:
+                    asked.append(cast("Event", item))
                 case {"type": "response.failed", "response": {"error": {"message": reason}}}:
                     status.stop()
                     console.print(f"\n[bold red]failed:[/] {escape(reason)}", soft_wrap=True)
                 case _:
                     pass
     console.print()
+    return asked
 
 
 def tool_line(item: Event) -> str:

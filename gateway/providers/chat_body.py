@@ -12,7 +12,20 @@ from typing import Any, assert_never
 import orjson
 
 from gateway.errors import ProviderRefused
-from gateway.items import Approval, File, Image, Item, Message, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from gateway.items import (
+    Approval,
+    ApprovalRequest,
+    File,
+    Image,
+    Item,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from gateway.ports import ModelCall, ToolSpec
 from gateway.providers.vendors import Vendor
 
@@ -142,7 +155,7 @@ class Conversation:
                     if any(item is left for left in self._results.get(item.call_id, ())):
                         self._flush()
                         self._take(item.call_id)
-                case Approval():
+                case ApprovalRequest() | Approval():
                     pass
                 case _:
                     assert_never(item)

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.errors import NotFound
-from gateway.items import Item, load
+from gateway.errors import InvalidRequest, NotFound
+from gateway.items import Item, StoredApproval, load
 from gateway.ports import Conversation, StoredTurn
-from gateway.stores._rows import TURN, load_conversation, load_turn
+from gateway.stores._rows import APPROVAL, TURN, load_approval, load_conversation, load_turn
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ select items.n, items.id, items.output, body ->> '$.kind', body ->> '$.call_id',
 from branch join items on items.turn = branch.n where items.hidden = 0 order by items.n
 """
 """What `entries` reads of a conversation."""
-ANSWERED = "turns.deleted = 0 and turns.status in ('completed', 'incomplete', 'paused')"
+ANSWERED = "turns.deleted = 0 and turns.stored = 1 and turns.status in ('completed', 'incomplete', 'paused')"
 LISTED = f"""
 select {TURN} where turns.owner = :owner and turns.id >= :kind and turns.id < :beyond and {ANSWERED}
 and (:agent = '' or agents.body ->> '$.name' = :agent)
@@ -60,6 +60,11 @@ where items.id = ? and items.hidden = 0 and turns.owner = ? and turns.deleted = 
 """
 RESULT = """
 select n from items where turn = ? and n > ? and body ->> '$.kind' = 'tool_result' and body ->> '$.call_id' = ? limit 1
+"""
+APPROVALS = f"""
+select {APPROVAL} where approvals.owner = :owner and asking.deleted = 0 and approvals.id >= :first
+and approvals.id < :last {{}}
+order by asking.n desc, approvals.rowid desc limit :limit
 """
 
 
@@ -156,6 +161,14 @@ def unfinished(db: sqlite3.Connection) -> tuple[list[StoredTurn], list[str]]:
     return turns, broken
 
 
+def approvals(
+    db: sqlite3.Connection, owner: str, begins: str, open_at: float | None, limit: int
+) -> list[StoredApproval]:
+    named = {"owner": owner, "first": begins, "last": begins + "\U0010ffff", "open_at": open_at, "limit": limit}
+    only = "" if open_at is None else "and approvals.approved is null and approvals.expires_at > :open_at"
+    return [load_approval(row) for row in db.execute(APPROVALS.format(only), named).fetchall()]
+
+
 def conversation(db: sqlite3.Connection, id: str) -> Conversation:
     rows = db.execute(CONVERSATION, (id,)).fetchall()
     if not rows:
@@ -203,17 +216,24 @@ def entries(db: sqlite3.Connection, tip: int | None) -> dict[str, Entry]:
     """What a conversation lists, oldest first, by id. See `ports.Store.conversation_items`.
 
     An item that a client sent again under the same id is listed once, in its first place, so that a page can begin
-    after any entry.
+    after any entry. A call that a person is asked about is listed where its result comes: until then it is a request.
     """
     listed: dict[str, Entry] = {}
-    calls: dict[str, Entry] = {}
+    calls: dict[str, tuple[str, Entry]] = {}
     for n, id, output, kind, call_id, server in db.execute(OUTLINE, {"tip": tip}):
-        if kind == "tool_result" and (call := calls.get(call_id)) and (call.ours or output):
+        if kind == "tool_result" and call_id in calls and (calls[call_id][1].ours or output):
+            named, call = calls[call_id]
             call.result = call.result or (n if call.ours else None)
+            listed.setdefault(named, call)
             continue
-        entry = listed.setdefault(id, Entry(n, bool(server)))
+        if kind == "approval_request" and call_id in calls:
+            named, call = calls[call_id]
+            if call.result is None:
+                listed.pop(named, None)
+        # The server of a request is that of its call, which is an entry of its own.
+        entry = listed.setdefault(id, Entry(n, bool(server) and kind == "tool_call"))
         if kind == "tool_call":
-            calls[call_id] = entry
+            calls[call_id] = id, entry
     return listed
 
 
@@ -233,6 +253,10 @@ def no_turn(id: str) -> NotFound:
 
 def no_conversation(id: str) -> NotFound:
     return NotFound(f"Conversation with id '{id}' not found.")
+
+
+def no_approval(id: str) -> InvalidRequest:
+    return InvalidRequest(f"Approval request with id '{id}' not found.", param="input", code="approval_not_found")
 
 
 def no_item(id: str, param: str | None = None) -> NotFound:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticSerializationError
 from gateway.agents.spec import AgentSpec
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import Usage
-from gateway.items import Item, dump, load
+from gateway.items import ApprovalRequest, Item, StoredApproval, dump, load
 from gateway.ports import Conversation, StoredTurn, ToolSpec, Turn, TurnEnd
 
 AGENT: TypeAdapter[AgentSpec] = TypeAdapter(AgentSpec)
@@ -32,6 +32,38 @@ def dump_items(items: Sequence[Item]) -> tuple[list[tuple[str, str]], int]:
     except PydanticSerializationError as error:
         raise InvalidRequest(f"An item holds a value that cannot be stored: {error}.") from error
     return [(item.id, body.decode()) for item, body in zip(items, bodies, strict=True)], sum(map(len, bodies))
+
+
+def dump_requests(items: Sequence[Item]) -> list[tuple[str, float, str]]:
+    """(id, expires_at, body) of the approval requests among them."""
+    return [(item.id, item.expires_at, dump(item).decode()) for item in items if isinstance(item, ApprovalRequest)]
+
+
+APPROVAL = """
+    approvals.body, asking.id, agents.body ->> '$.name', asking.created_at,
+    approvals.approved, approvals.reason, approvals.answered_at, answering.id
+    from approvals join turns as asking on asking.n = approvals.turn join agents on agents.key = asking.agent
+    left join turns as answering on answering.id = approvals.answer
+    and answering.stored = 1 and answering.deleted = 0
+"""
+"""The columns `load_approval` takes, in its order, and the tables they come from."""
+
+
+def load_approval(row: Sequence[Any]) -> StoredApproval:
+    """`row` as selected by APPROVAL."""
+    body, turn, agent, created_at, approved, reason, answered_at, continued_by = row
+    request = load(body)
+    assert isinstance(request, ApprovalRequest)
+    return StoredApproval(
+        request=request,
+        turn=turn,
+        agent=agent,
+        created_at=created_at,
+        approved=None if approved is None else bool(approved),
+        reason=reason,
+        answered_at=answered_at,
+        continued_by=continued_by,
+    )
 
 
 def load_items(bodies: Iterable[str]) -> list[Item]:

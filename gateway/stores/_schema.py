@@ -108,3 +108,36 @@ def m005_logs(db: Database) -> None:
 def m006_item_ids(db: Database) -> None:
     """Items are found by their ids: a client may refer to one instead of sending it again."""
     db.conn.execute("create index items_id on items (id)")
+
+
+@MIGRATIONS()
+def m007_approvals(db: Database) -> None:
+    """Approval requests by their id, so that each is answered once; and turns that are kept only because of one.
+
+    approvals.turn      the turn that asked, and asked last if it asked again
+    approvals.body      the ApprovalRequest as JSON
+    approvals.approved  null while nobody has answered; `answer` is the id of the turn that did
+    turns.stored        0: `Turn.stored` is false
+    """
+    db.table("approvals").create(
+        {
+            "id": str,
+            "turn": int,
+            "owner": str,
+            "body": str,
+            "expires_at": float,
+            "approved": int,
+            "reason": str,
+            "answered_at": float,
+            "answer": str,
+        },
+        pk="id",
+        not_null={"turn", "owner", "body", "expires_at", "reason"},
+        defaults={"reason": ""},
+        foreign_keys=[("turn", "turns", "n")],
+        strict=True,
+    )
+    db.conn.execute("create index approvals_turn on approvals (turn)")
+    db.conn.execute("create index approvals_open on approvals (owner) where approved is null")
+    db.conn.execute("alter table turns add column stored integer not null default 1")
+    db.conn.execute("create index turns_kept on turns (n) where stored = 0")

@@ -6,16 +6,36 @@ They may be run twice (see `_writer.py`), and check before they write.
 import sqlite3
 from collections.abc import Sequence
 
-from gateway.errors import ConversationLocked, NotFound
+from gateway.errors import ConversationLocked, InvalidRequest, NotFound
+from gateway.items import Answer
 from gateway.ports import Conversation, Turn, TurnEnd
-from gateway.stores._reads import BRANCH, CONVERSATION, no_conversation, no_item, no_turn
+from gateway.stores._reads import BRANCH, CONVERSATION, no_approval, no_conversation, no_item, no_turn
 from gateway.stores._rows import load_conversation
 
 BEGIN = """
-insert into turns (id, parent, conversation, agent, owner, created_at, request, digest)
-values (?, ?, ?, ?, ?, ?, ?, ?)
+insert into turns (id, parent, conversation, agent, owner, created_at, request, digest, stored)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 ADD = "insert into items (turn, id, output, body) values (?, ?, ?, ?)"
+ASK = """
+insert into approvals (id, expires_at, body, turn, owner) select ?, ?, ?, n, owner from turns where n = ?
+on conflict (id) do update set turn = excluded.turn where approved is null
+"""
+ANSWER = """
+update approvals set approved = ?, reason = ?, answered_at = ?, answer = ?
+where id = ? and owner = ? and approved is null and expires_at > ?
+and exists (select 1 from turns where n = approvals.turn and deleted = 0)
+"""
+ANSWERED = """
+select approved from approvals join turns on turns.n = approvals.turn
+where approvals.id = ? and approvals.owner = ? and turns.deleted = 0
+"""
+FORGOTTEN = """
+select n from turns where stored = 0 and deleted = 0 and status <> 'in_progress'
+and not exists (select 1 from approvals where approvals.turn = turns.n and approvals.expires_at > ?) order by n desc
+"""
+REMEMBERED = 86400.0
+"""Seconds for which an approval request of a turn that is not `Turn.stored` is kept after it expired."""
 PURGEABLE = """
 select parent from turns where n = ? and deleted = 1 and status <> 'in_progress'
 and not exists (select 1 from turns as later where later.parent = turns.n)
@@ -36,6 +56,8 @@ update items set hidden = 1 where n in (
 
 Row = tuple[str, str]
 """An item's id and body."""
+Request = tuple[str, float, str]
+"""An approval request's id, when it expires, and body."""
 
 
 def begin(
@@ -45,10 +67,13 @@ def begin(
     agent_body: str | None,
     request: str,
     items: Sequence[Row],
+    output: Sequence[Row],
+    requests: Sequence[Request],
     over: tuple[TurnEnd, str] | None,
+    answers: Sequence[Answer],
 ) -> None:
     """`agent` is its key; `agent_body` is None when the row is known to be there. `over`: the ending of a turn that
-    nobody runs, and its `dump_end`.
+    nobody runs, and its `dump_end`. `requests` are among the `output`.
 
     A deleted turn cannot be continued, unless by the conversation whose newest it is: the conversation lives on.
     """
@@ -59,27 +84,42 @@ def begin(
     if agent_body is not None:
         db.execute("insert into agents (key, body) values (?, ?) on conflict do nothing", (agent, agent_body))
     row = (turn.id, parent, turn.conversation, agent, turn.owner, turn.created_at, request, turn.digest or None)
-    n = db.execute(BEGIN, row).lastrowid
+    n = db.execute(BEGIN, (*row, turn.stored)).lastrowid
     if turn.conversation is not None:
         db.execute("update conversations set newest = ? where id = ?", (n, turn.conversation))
     _add(db, n, 0, items)
+    _add(db, n, 1, output, requests)
+    for answer in answers:
+        _answer(db, turn, answer)
     if over is not None:
         _close(db, n, *over)
+    if not turn.stored:
+        _forget(db, turn.created_at - REMEMBERED)
 
 
-def append(db: sqlite3.Connection, turn_id: str, items: Sequence[Row], begun: Sequence[str]) -> None:
+def append(
+    db: sqlite3.Connection, turn_id: str, items: Sequence[Row], requests: Sequence[Request], begun: Sequence[str]
+) -> None:
     n, _ = _running(db, turn_id)
-    _add(db, n, 1, items)
+    _add(db, n, 1, items, requests)
     if begun:
         db.executemany(
             "insert into intents (turn, call_id) values (?, ?) on conflict do nothing", [(n, c) for c in begun]
         )
 
 
-def end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, items: Sequence[Row], log: bytes) -> bool:
+def end(
+    db: sqlite3.Connection,
+    turn_id: str,
+    end: TurnEnd,
+    ending: str,
+    items: Sequence[Row],
+    requests: Sequence[Request],
+    log: bytes,
+) -> bool:
     """`ending` is `dump_end(end)`. Whether the turn was deleted while it ran."""
     n, deleted = _running(db, turn_id)
-    _add(db, n, 1, items)
+    _add(db, n, 1, items, requests)
     _close(db, n, end, ending)
     if log:
         db.execute("update turns set log = ? where n = ?", (log, n))
@@ -169,9 +209,34 @@ def _close(db: sqlite3.Connection, n: int | None, end: TurnEnd, ending: str) -> 
     )
 
 
-def _add(db: sqlite3.Connection, turn: int | None, output: int, items: Sequence[Row]) -> None:
+def _add(
+    db: sqlite3.Connection, turn: int | None, output: int, items: Sequence[Row], requests: Sequence[Request] = ()
+) -> None:
     for id, body in items:
         db.execute(ADD, (turn, id, output, body))
+    for request in requests:
+        db.execute(ASK, (*request, turn))
+
+
+def _answer(db: sqlite3.Connection, turn: Turn, answer: Answer) -> None:
+    """Here and nowhere else an approval request is used up. Raises InvalidRequest for a strict one that cannot be."""
+    now = turn.created_at
+    values = (answer.approved, answer.reason, now, turn.id, answer.id, turn.owner, now)
+    if db.execute(ANSWER, values).rowcount or not answer.strict:
+        return
+    rows = db.execute(ANSWERED, (answer.id, turn.owner)).fetchall()
+    if not rows:
+        raise no_approval(answer.id)
+    code = "approval_expired" if rows[0][0] is None else "approval_already_used"
+    said = "has expired" if rows[0][0] is None else "was answered already"
+    raise InvalidRequest(f"The approval request '{answer.id}' {said}.", param="input", code=code)
+
+
+def _forget(db: sqlite3.Connection, expired_before: float) -> None:
+    """Let go of the turns that were kept only until their approval requests were answered or expired."""
+    for (n,) in db.execute(FORGOTTEN, (expired_before,)).fetchall():
+        db.execute("update turns set deleted = 1 where n = ?", (n,))
+        _purge(db, n)
 
 
 def _purge(db: sqlite3.Connection, n: int | None) -> None:
@@ -182,5 +247,6 @@ def _purge(db: sqlite3.Connection, n: int | None) -> None:
             return
         db.execute("delete from items where turn = ?", (n,))
         db.execute("delete from intents where turn = ?", (n,))
+        db.execute("delete from approvals where turn = ?", (n,))
         db.execute("delete from turns where n = ?", (n,))
         n = rows[0][0]

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from gateway.errors import GatewayError, StorageFull
-from gateway.items import Item
+from gateway.items import Answer, Item, StoredApproval
 from gateway.ports import Conversation, StoredTurn, Turn, TurnEnd
 from gateway.stores import _reads, _writes
 from gateway.stores._histories import Histories
 from gateway.stores._lock import lock
 from gateway.stores._readers import Readers
-from gateway.stores._rows import dump_agent, dump_end, dump_items, dump_request, to_json
+from gateway.stores._rows import dump_agent, dump_end, dump_items, dump_request, dump_requests, to_json
 from gateway.stores._writer import Writer
 
 SCHEME = "sqlite:///"
@@ -67,9 +67,12 @@ class SQLiteStore:
         await self._writer.stop()
         os.close(self._lock)
 
-    async def begin(self, turn: Turn, end: TurnEnd | None = None) -> None:
+    async def begin(
+        self, turn: Turn, end: TurnEnd | None = None, *, output: Sequence[Item] = (), answers: Sequence[Answer] = ()
+    ) -> None:
         agent, agent_body = dump_agent(turn.agent)
         rows, size = dump_items(turn.input)
+        added, more = dump_items(output)
         known = agent in self._agents
         operation = partial(
             _writes.begin,
@@ -78,23 +81,29 @@ class SQLiteStore:
             agent_body=None if known else agent_body,
             request=dump_request(turn),
             items=rows,
+            output=added,
+            requests=dump_requests(output),
             over=None if end is None else (end, dump_end(end)),
+            answers=answers,
         )
 
         def committed(_: None) -> None:
             self._agents.add(agent)
-            self._histories.begun(turn.id, turn.parent, turn.input, size)
+            self._histories.begun(turn.id, turn.parent, [*turn.input, *output], size + more)
 
         await self._writer.write(operation, committed)
 
     async def append(self, turn_id: str, *items: Item, begun: Sequence[str] = ()) -> None:
         rows, size = dump_items(items)
-        operation = partial(_writes.append, turn_id=turn_id, items=rows, begun=begun)
+        operation = partial(_writes.append, turn_id=turn_id, items=rows, requests=dump_requests(items), begun=begun)
         await self._writer.write(operation, lambda _: self._histories.added(turn_id, items, size))
 
     async def end(self, turn_id: str, end: TurnEnd, *items: Item, log: bytes = b"") -> None:
         rows, size = dump_items(items)
-        operation = partial(_writes.end, turn_id=turn_id, end=end, ending=dump_end(end), items=rows, log=log)
+        requests, ending = dump_requests(items), dump_end(end)
+        operation = partial(
+            _writes.end, turn_id=turn_id, end=end, ending=ending, items=rows, requests=requests, log=log
+        )
 
         def committed(deleted: bool) -> None:
             self._histories.added(turn_id, items, size)
@@ -169,6 +178,12 @@ class SQLiteStore:
         for id in broken:
             await self.end(id, TurnEnd(status="failed", error=GatewayError(), ended_at=time.time()))
         return turns
+
+    async def approvals(
+        self, owner: str, *, begins: str = "", open_at: float | None = None, limit: int = 1
+    ) -> list[StoredApproval]:
+        read = partial(_reads.approvals, owner=owner, begins=begins, open_at=open_at, limit=limit)
+        return await self._readers.read(read)
 
     async def create_conversation(self, conversation: Conversation) -> None:
         metadata = to_json(conversation.metadata)

@@ -196,6 +196,8 @@ def made_spec(name: str, server: str, grant: ToolGrant, tool: ListedTool) -> Too
         idempotent=tool.idempotent if grant.idempotent is None else grant.idempotent,
         open_world=open_world,
         per_run=grant.per_run,
+        asks=grant.asks,
+        approval_timeout=grant.approval_timeout,
     )
 
 

@@ -45,6 +45,8 @@ BASE = "model: m\ninstructions: Grüße\ntools: [a.b, c.d]\n"
         "model: m\ninstructions: Gru\u0308ße\ntools: [a.b, c.d]\n",
         "model: m\ninstructions: Grüße\ntools: [c.d, {tool: a.b}]\n",
         BASE + "description: ''\nlimits: {max_steps: 12, max_tokens: null}\nenv: []\n",
+        BASE.replace("c.d]", "{tool: c.d, approval: never}]"),
+        BASE.replace("c.d]", "{tool: c.d, approval: {when: never, timeout: 168h, on_timeout: deny}}]"),
     ],
 )
 def test_names_short_forms_defaults_order_of_sets_and_composition_do_not_matter(tmp_path: Path, same: str) -> None:
@@ -61,6 +63,8 @@ def test_names_short_forms_defaults_order_of_sets_and_composition_do_not_matter(
         BASE + "description: x\n",
         BASE.replace("model: m", "model: {primary: m, fallbacks: [n]}"),
         BASE.replace("c.d]", "{tool: c.d, effect: read}]"),
+        BASE.replace("c.d]", "{tool: c.d, approval: destructive}]"),
+        BASE.replace("c.d]", "{tool: c.d, approval: {when: never, timeout: 6d}}]"),
     ],
 )
 def test_content_matters(tmp_path: Path, other: str) -> None:

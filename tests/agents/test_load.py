@@ -151,13 +151,45 @@ def test_a_mistake_names_file_line_column_and_the_nearest_key(tmp_path: Path, te
         ("context: {}\n", "2:10: `context`"),
         ("agents: []\n", "2:9: `agents`"),
         ("limits: {max_cost_usd: 1}\n", "2:24: `limits.max_cost_usd`"),
-        ("tools: [{tool: a.b, approval: {}}]\n", "2:31: `tools.0.approval`"),
         ("tools: [{tool: a.b, limits: {per_day: 1}}]\n", "2:39: `tools.0.limits.per_day`"),
     ],
 )
 def test_what_this_release_does_not_have_is_refused_and_said_so(tmp_path: Path, text: str, place: str) -> None:
     assert refused(tmp_path, "model: m\n" + text) == [
         f"agent.yaml:{place}: is not supported by this release of Homeport"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("approval", "problem"),
+    [
+        (
+            "{when: \"call.args.severity == 'high'\"}",
+            "2:38: `tools.0.approval.when`: write always, never or destructive: this release of Homeport evaluates no "
+            "expressions here",
+        ),
+        (
+            "sometimes",
+            "2:31: `tools.0.approval`: write always, never or destructive: this release of Homeport evaluates no "
+            "expressions here",
+        ),
+        ("{on_timeout: allow}", "2:44: `tools.0.approval.on_timeout`: input should be 'deny'"),
+        ("{timeout: 7}", "2:41: `tools.0.approval.timeout`: write a duration such as 120s, 5m, 2h or 7d"),
+        ("{timeout: 0s}", "2:41: `tools.0.approval.timeout`: must be longer than zero"),
+        ("{wen: always}", "2:32: unknown key `wen`: did you mean `when`?"),
+    ],
+)
+def test_an_approval_that_cannot_be_kept_is_refused(tmp_path: Path, approval: str, problem: str) -> None:
+    assert refused(tmp_path, f"model: m\ntools: [{{tool: a.b, approval: {approval}}}]\n") == [f"agent.yaml:{problem}"]
+
+
+def test_a_call_is_approved_within_a_week_if_nothing_else_is_said(tmp_path: Path) -> None:
+    text = "model: m\ntools: [a.a, {tool: a.b, approval: always}, {tool: a.c, approval: {timeout: 2h}}]\n"
+    grants = load_agent(write(tmp_path, text), {}).tools
+    assert [(grant.asks, grant.approval_timeout) for grant in grants] == [
+        ("never", 604800.0),
+        ("always", 604800.0),
+        ("always", 7200.0),
     ]
 
 

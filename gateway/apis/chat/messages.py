@@ -3,9 +3,24 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from gateway.apis._approval_text import question
 from gateway.apis.chat.schema import ChatMessage, ContentPart, FunctionCall
 from gateway.errors import InvalidRequest
-from gateway.items import File, Image, Item, Message, Part, Refusal, Text, ToolCall, ToolResult, new_id
+from gateway.items import (
+    Approval,
+    ApprovalRequest,
+    File,
+    Image,
+    Item,
+    Message,
+    Part,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    code_of,
+    new_id,
+)
 
 Wire = dict[str, Any]
 
@@ -107,12 +122,15 @@ def to_part(part: ContentPart, where: str) -> Part:
 
 
 def answer_of(output: Iterable[Item]) -> tuple[list[Message], list[ToolCall]]:
-    """What a client sees of a run: its messages, and the calls that the client is to answer."""
+    """What a client sees of a run: its messages, a question about a call among them, and the calls that the client is
+    to answer."""
     messages: list[Message] = []
     calls: list[ToolCall] = []
     for item in output:
         if isinstance(item, Message):
             messages.append(item)
+        elif isinstance(item, ApprovalRequest):
+            messages.append(Message(id=item.id, role="assistant", content=(Text(text=question(item)),)))
         elif isinstance(item, ToolCall) and not item.server:
             calls.append(item)
     return messages, calls
@@ -147,8 +165,12 @@ def to_messages(items: Iterable[Item]) -> list[Wire]:
 
     for item in items:
         match item:
-            case Message(role="assistant"):
+            case Message(role="assistant") | ApprovalRequest():
                 step.append(item)
+            case Approval(approved=approved, reason=reason):
+                flush()
+                said = f"{'approve' if approved else 'deny'} {code_of(item.request_id)} {reason}".rstrip()
+                messages.append({"role": "user", **to_content([Text(text=said)]), "name": None})
             case ToolCall():
                 if item.server:
                     hidden.add(item.call_id)

@@ -10,6 +10,7 @@ from gateway.agents.catalog import Catalog
 from gateway.apis._choices import SideBySide, start_all
 from gateway.apis._wire import EventStream, begun, json_response, parsed, read_body, until_ended, wanted
 from gateway.apis.chat import stored
+from gateway.apis.chat.approvals import resumed
 from gateway.apis.chat.choices import SideBySideChunks, choices
 from gateway.apis.chat.relay import RawModels
 from gateway.apis.chat.resent import continued
@@ -47,7 +48,10 @@ class Completions:
         return json_response(to_completion([to_answer(run.turn, run.events)]))
 
     async def _start(self, turn: Turn, request: Request) -> Sequence[Run]:
-        """Begin a run for each choice; one that is stored, after what is known of its history."""
+        """Begin a run for each choice; one that is stored, after what is known of its history. An answer to a question
+        of the gateway's goes on with the run that asked."""
+        if (answering := await resumed(turn, self._catalog, self._store)) is not None:
+            return await self._start_all(answering, request)
         if not turn.stored:
             return await self._start_all(turn, request)
         try:

@@ -82,7 +82,8 @@ class StoredCompletions:
             stored = await self._store.get(id)
         except NotFound:
             raise missing from None
-        if stored.turn.owner != request.state.owner or not id.startswith(KIND) or not has_answer(stored):
+        ours = stored.turn.owner == request.state.owner and stored.turn.stored
+        if not ours or not id.startswith(KIND) or not has_answer(stored):
             raise missing
         return stored
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from gateway.apis._approval_text import question
 from gateway.apis._wire import DONE, error_body, frame
 from gateway.apis.chat.messages import answer_of, said_in, to_tool_call
 from gateway.errors import RunInterrupted
@@ -24,7 +25,7 @@ from gateway.events import (
     TextDelta,
     Usage,
 )
-from gateway.items import Item, Message, Text, ToolCall
+from gateway.items import ApprovalRequest, Item, Message, Text, ToolCall
 from gateway.ports import Turn, TurnEnd
 from gateway.recorder import to_end
 
@@ -75,6 +76,9 @@ class Chunks:
                 return self._delta(b'"refusal":', text)
             case RunStarted():
                 return self._chunk(ROLE)
+            case ItemDone(item=ApprovalRequest() as request):
+                self._gap = self._said
+                return self._text(TextDelta(request.id, question(request)))
             case ItemStarted(item=Message()):
                 self._gap = self._said
                 return b""
@@ -206,7 +210,7 @@ def to_choice(answer: Answer, index: int) -> Wire:
 
 
 def to_finish(end: TurnEnd, *, called: bool, legacy: bool) -> str:
-    """Of a run that waits for an approval, which this dialect cannot ask for, there is no more to come."""
+    """Of a run that waits for an approval there is no more to come: the question is its text."""
     if end.status != "paused":
         return FINISH.get(end.reason, "stop")
     if not called:

@@ -55,8 +55,7 @@ async def left_open(stored: StoredTurn, store: Store) -> list[ToolCall]:
     """The gateway's calls that this turn went on with. Only then is its history read."""
     own = {item.call_id for item in stored.output if isinstance(item, ToolCall)}
     answered = {item.call_id for item in stored.output if isinstance(item, ToolResult)}
-    asks_again = stored.end is not None and stored.end.status == "paused" and stored.turn.parent is not None
-    if answered | stored.intents <= own and not asks_again:
+    if answered | stored.intents <= own:
         return []
     items = {item.id for item in stored.output}
     before = [item for item in await store.history(stored.turn.id) if item.id not in items]

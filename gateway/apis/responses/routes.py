@@ -90,7 +90,7 @@ class Responses:
             run = Run(stored.turn)
             run.publish(*(unpack(log, stored) if log else retold(stored)))
         earlier = await left_open(stored, self._store)
-        return EventStream(run, ResponseStream(stored.turn, earlier=earlier, after=after).render)
+        return EventStream(run, ResponseStream(stored.turn, earlier=earlier, begun=stored.intents, after=after).render)
 
     async def cancel(self, request: Request) -> Response:
         stored = await self._find(request)
@@ -122,8 +122,10 @@ class Responses:
             stored = await self._store.get(id)
         except NotFound:
             raise missing from None
-        # Conversation items that were added without a model, and completions, are turns too, but no responses.
-        if stored.turn.owner != request.state.owner or not id.startswith("resp_"):
+        # Conversation items that were added without a model, and completions, are turns too, but no responses; and what
+        # is kept only until a person has answered is not the client's to read.
+        ours = stored.turn.owner == request.state.owner and stored.turn.stored
+        if not ours or not id.startswith("resp_"):
             raise missing
         return stored
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.apis._items import Wire, approval_request, free_text, function_call, gateway_call, mcp_call, one_to_wire
+from gateway.apis._items import Wire, free_text, function_call, gateway_call, mcp_call, one_to_wire
 from gateway.apis._wire import DONE
 from gateway.apis.responses.to_wire import to_ending, to_response
 from gateway.events import (
@@ -30,7 +30,7 @@ from gateway.events import (
     StepDone,
     TextDelta,
 )
-from gateway.items import NO_SERVER, Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
+from gateway.items import NO_SERVER, ApprovalRequest, Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
 from gateway.ports import Turn, TurnEnd
 from gateway.recorder import to_end
 
@@ -104,15 +104,11 @@ class ResponseStream:
             case StepDone(finish=finish):
                 return self._release(cut_off=finish in ("length", "content_filter"))
             case RunPaused() | RunCompleted() | RunFailed() | RunCancelled():
-                if isinstance(event, RunPaused):
-                    self._earlier |= {call.call_id: call for call in event.asked_calls}
                 return self.end(to_end(event))
 
     def end(self, end: TurnEnd) -> bytes:
         """The frames of the ending."""
         frames = [self._release()]
-        if end.status == "paused":
-            frames += [self._ask_for(call) for call in {**self._earlier, **self._waiting}.values()]
         frames += [self._close(call, gateway_call(call, status="incomplete")) for call in self._running.values()]
         # What a run that failed had only begun to say is not in the response, as it is not in the store.
         left_out = {opened.index for opened in self._open.values()}
@@ -245,14 +241,10 @@ class ResponseStream:
             )
         )
 
-    def _begin_calls(self) -> None:
+    def _begin_calls(self) -> bytes:
         """What `CallsStarted` says of a live run, of one that is read back."""
         known = {**self._earlier, **self._waiting}
-        for call in [known[call_id] for call_id in known if call_id in self._begun]:
-            self._begin_call(call)
-
-    def _ask_for(self, call: ToolCall) -> bytes:
-        return self._add(call, approval_request(call)) + self._close(call, approval_request(call))
+        return b"".join([self._begin_call(known[call_id]) for call_id in known if call_id in self._begun])
 
     def _done(self, item: Item) -> bytes:
         match item:
@@ -261,6 +253,9 @@ class ResponseStream:
                 return b""
             case ToolCall():
                 return self._function_call_done(item)
+            case ApprovalRequest():
+                self._waiting.pop(item.call_id, None)
+                return self._add(item) + self._close(item, one_to_wire(item))
             case Message():
                 begin = b"" if item.id in self._open else self._add(item)
                 return begin + self._message_done(item) + self._hold(item, one_to_wire(item))
@@ -301,7 +296,7 @@ class ResponseStream:
         call = self._waiting.get(result.call_id)
         # A call that names no tool is refused before the others begin.
         if result.call_id in self._begun or (call is not None and call.server not in ("", NO_SERVER)):
-            self._begin_calls()
+            frames += self._begin_calls()
         if call is not None and result.call_id not in self._running:
             frames += self._begin_call(call)
         call = self._running.pop(result.call_id, None)

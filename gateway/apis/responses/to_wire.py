@@ -5,6 +5,26 @@ from gateway.errors import GatewayError
 from gateway.events import Usage
 from gateway.ports import Turn, TurnEnd
 
+ECHO: Wire = {
+    "instructions": None,
+    "tools": [],
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+    "text": {"format": {"type": "text"}, "verbosity": "medium"},
+    "reasoning": {"effort": None, "summary": None},
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "truncation": "disabled",
+    "metadata": {},
+    "safety_identifier": None,
+    "prompt_cache_key": None,
+}
+"""What a response tells of a request that was not made in this dialect: the values `to_echo` has for one that says
+nothing. Never changed."""
 ERROR_CODES = {"rate_limit_error": "rate_limit_exceeded", "insufficient_quota": "rate_limit_exceeded"}
 """`response.error.code` is a closed list in the SDKs; what is not in it is `server_error` or `invalid_prompt`."""
 
@@ -27,6 +47,7 @@ def to_response(turn: Turn) -> Wire:
         "service_tier": "default",
         "top_logprobs": 0,
         "usage": None,
+        **ECHO,
         **{name: value for name, value in turn.wire.items() if name != "include"},
     }
 

@@ -1,0 +1,130 @@
+"""/v1/approvals: what waits for a person, and their answer, for whoever is not the client of the run.
+
+Not OpenAI's: an extension of Homeport in OpenAI's style. The requests are those that a response shows as
+`mcp_approval_request` and a chat completion as a question with a code.
+"""
+
+import time
+
+from pydantic import BaseModel, StrictBool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.agents.catalog import Catalog
+from gateway.apis._items import Wire
+from gateway.apis._wire import json_response, parse
+from gateway.errors import InvalidRequest, NotFound
+from gateway.items import Approval, StoredApproval, new_id
+from gateway.ports import Store, Turn
+from gateway.runs import Runs
+
+MOST = 100
+
+
+class AnswerBody(BaseModel):
+    approve: StrictBool
+    reason: str | None = None
+
+
+class Approvals:
+    """Another key's approval is not found, as if it did not exist."""
+
+    def __init__(self, runs: Runs, catalog: Catalog, store: Store) -> None:
+        self._runs = runs
+        self._catalog = catalog
+        self._store = store
+
+    async def list_open(self, request: Request) -> Response:
+        limit = request.query_params.get("limit", "20")
+        if not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= MOST:
+            raise InvalidRequest(
+                f"Invalid value for 'limit': a number from 1 to {MOST}.", param="limit", code="invalid_value"
+            )
+        found = await self._store.approvals(request.state.owner, open_at=time.time(), limit=int(limit) + 1)
+        data = [show(each) for each in found[: int(limit)]]
+        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+        page = {"object": "list", "data": data, "first_id": first, "last_id": last}
+        return json_response({**page, "has_more": len(found) > len(data)})
+
+    async def retrieve(self, request: Request) -> Response:
+        return json_response(show(await self._find(request)))
+
+    async def answer(self, request: Request) -> Response:
+        """The run goes on in the background, as a new response whose id the answer tells."""
+        body = await parse(request, AnswerBody)
+        asked = await self._find(request)
+        paused = (await self._store.get(asked.turn)).turn
+        said = Approval(
+            id=new_id("mcpa"),
+            call_id="",
+            approved=body.approve,
+            reason=body.reason or "",
+            request_id=asked.request.id,
+        )
+        turn = Turn(
+            id=new_id("resp"),
+            agent=self._catalog.find(asked.agent),
+            input=[said],
+            parent=None if paused.conversation else paused.id,
+            conversation=paused.conversation,
+            instructions=paused.instructions,
+            client_tools=paused.client_tools,
+            options=paused.options,
+            live=False,
+            background=True,
+            # A chat completion that waits goes on as a response: the client of the chat is not there to take it.
+            wire=paused.wire if paused.id.startswith("resp_") else {"model": paused.agent.name},
+            owner=paused.owner,
+            created_at=time.time(),
+        )
+        try:
+            await self._runs.start(turn)
+        except InvalidRequest as error:
+            if error.code and error.code.startswith("approval_"):
+                error.param = "id"
+            raise
+        return json_response(show(await self._find(request)))
+
+    async def _find(self, request: Request) -> StoredApproval:
+        id = request.path_params["id"]
+        found = next(iter(await self._store.approvals(request.state.owner, begins=id)), None)
+        if found is None or found.request.id != id:
+            raise NotFound(f"Approval with id '{id}' not found.", param="id", code="approval_not_found")
+        return found
+
+
+def show(asked: StoredApproval) -> Wire:
+    """`response_id` is the response that went on after the answer."""
+    request = asked.request
+    return {
+        "id": request.id,
+        "object": "approval",
+        "status": status_of(asked),
+        "code": request.code,
+        "server_label": request.server,
+        "name": request.tool,
+        "arguments": request.arguments,
+        "model": asked.agent,
+        "requested_by": asked.turn,
+        "created_at": int(asked.created_at),
+        "expires_at": int(request.expires_at),
+        "answered_at": None if asked.answered_at is None else int(asked.answered_at),
+        "reason": asked.reason or None,
+        "response_id": asked.continued_by,
+    }
+
+
+def status_of(asked: StoredApproval) -> str:
+    if asked.approved is None:
+        return "pending" if asked.request.expires_at > time.time() else "expired"
+    return "approved" if asked.approved else "denied"
+
+
+def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
+    api = Approvals(runs, catalog, store)
+    return [
+        Route("/v1/approvals", api.list_open, methods=["GET"]),
+        Route("/v1/approvals/{id}", api.retrieve, methods=["GET"]),
+        Route("/v1/approvals/{id}", api.answer, methods=["POST"]),
+    ]

@@ -24,7 +24,7 @@ test-model: ## the main job on the real local model (downloads 1.1 GB once)
 	@scripts/environment.sh dev
 	@scripts/environment.sh local
 	@.venv/bin/homeport model pull
-	@.venv/bin/python -m pytest tests/model --model
+	@.venv/bin/python -m pytest tests/local_model tests/model --model
 
 bench: ## measure against a bare pass-through proxy in the same run
 	@scripts/environment.sh dev

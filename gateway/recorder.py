@@ -59,7 +59,6 @@ class Recorder:
         log: Sequence[Event] | None = None,
     ) -> None:
         self._turn = turn
-        self._turn_id = turn.id
         self._keeper = store
         self._store = store if recorded else None
         self._publish = publish
@@ -71,6 +70,7 @@ class Recorder:
         self._log = log
         self._usage = Usage()
         self._unwritten: TurnEnd | None = None
+        self._writing = asyncio.Lock()
 
     async def record(self, event: Event) -> None:
         """Take down what happened, in the order in which it did. Not for endings. Raises StorageFull."""
@@ -111,7 +111,7 @@ class Recorder:
     async def _write(self, store: Store, begun: Sequence[str] = ()) -> None:
         """Store what is held, note the calls that are about to begin, and show it."""
         if self._items or begun:
-            write = asyncio.ensure_future(store.append(self._turn_id, *self._items, begun=begun))
+            write = asyncio.ensure_future(store.append(self._turn.id, *self._items, begun=begun))
             try:
                 await asyncio.shield(write)
             except asyncio.CancelledError:
@@ -141,14 +141,14 @@ class Recorder:
         end = to_end(ending)
         log = b"" if self._log is None else await asyncio.to_thread(pack, [*self._log, *self._held])
         try:
-            await self._store.end(self._turn_id, end, *self._items, log=log)
+            await self._store.end(self._turn.id, end, *self._items, log=log)
         except StorageFull as error:
-            logger.error("The ending of run %s was not stored: %s", self._turn_id, error)
+            logger.error("The ending of run %s was not stored: %s", self._turn.id, error)
             self._unwritten = end
             # What is not stored is not shown either.
             self._publish(RunFailed(error=StorageFull(NOT_WRITTEN), usage=self._usage))
         except Exception:
-            logger.exception("The last items of run %s cannot be stored", self._turn_id)
+            logger.exception("The last items of run %s cannot be stored", self._turn.id)
             await self._finish_without_items(self._store)
         else:
             self._publish(*self._held, ending)
@@ -170,9 +170,9 @@ class Recorder:
         ending = RunFailed(error=GatewayError(), usage=self._usage)
         self._items = [self._failure(call) for call in self._open.values()]
         try:
-            await store.end(self._turn_id, to_end(ending), *self._items)
+            await store.end(self._turn.id, to_end(ending), *self._items)
         except Exception:
-            logger.exception("The ending of run %s was not stored", self._turn_id)
+            logger.exception("The ending of run %s was not stored", self._turn.id)
             self._unwritten = to_end(ending)
         self._publish(ending)
 
@@ -182,10 +182,14 @@ class Recorder:
         return self._unwritten is not None
 
     async def write_ending(self) -> None:
-        """Try once more to store the ending. Raises StorageFull."""
-        if self._store is not None and self._unwritten is not None:
-            await self._store.end(self._turn_id, self._unwritten, *self._items)
-            self._unwritten = None
+        """Try once more to store the ending. Raises StorageFull.
+
+        Whoever comes while another tries waits for that: an ending that is stored twice is an error.
+        """
+        async with self._writing:
+            if self._store is not None and self._unwritten is not None:
+                await self._store.end(self._turn.id, self._unwritten, *self._items)
+                self._unwritten = None
 
     def _settle(self) -> None:
         """Answer the calls that a run left open when it broke off.

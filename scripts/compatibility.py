@@ -1,19 +1,17 @@
 """Writes docs/compatibility.md and the table in README.md from tests/compat/requirements.py.
 
-`--check` writes nothing and fails if they are stale.
+Run it from the checkout: `python -m scripts.compatibility`. With `--check` it writes nothing, and fails if they are
+stale.
 """
 
 import sys
 from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 
+from tests.compat.requirement import Requirement
+from tests.compat.requirements import REQUIREMENTS
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.compat.requirement import Requirement  # noqa: E402
-from tests.compat.requirements import REQUIREMENTS  # noqa: E402
-
 PAGE = ROOT / "docs" / "compatibility.md"
 README = ROOT / "README.md"
 BEGIN = "<!-- compatibility: written by scripts/compatibility.py -->"
@@ -26,9 +24,11 @@ is kept as far as the note says. Written by `scripts/compatibility.py` from `tes
 
 
 def areas() -> Iterable[tuple[str, list[Requirement]]]:
-    """In the order of the manifest, which keeps an area together."""
-    for area, found in groupby(REQUIREMENTS, key=lambda one: one.area):
-        yield area, list(found)
+    """In the order in which the manifest first names them."""
+    found: dict[str, list[Requirement]] = {}
+    for one in REQUIREMENTS:
+        found.setdefault(one.area, []).append(one)
+    return found.items()
 
 
 def page() -> str:
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         names = ", ".join(path.name for path in stale)
         if stale:
-            sys.stderr.write(f"{names}: stale. Run: python scripts/compatibility.py\n")
+            sys.stderr.write(f"{names}: stale. Run: python -m scripts.compatibility\n")
         return 1 if stale else 0
     for path in stale:
         path.write_text(wanted[path], encoding="utf-8")

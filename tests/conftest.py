@@ -20,6 +20,9 @@ from gateway.items import Message, Text, ToolCall
 from gateway.providers.scripted import ScriptedProvider
 from gateway.settings import Settings
 
+pytest_plugins = ["tests.inspector", "tests.roundup"]
+"""Fixtures of peer programs: `inspector`, `node`, `roundup_tracker`."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--model", action="store_true", help="also try the real local model (tests/model)")

@@ -1,8 +1,7 @@
 """The reference MCP Inspector as a host that tests put our servers into, and the Node it needs.
 
 What is in tests/node/package-lock.json is installed once a session, with a Node that is new enough (22.19) and without
-running any package's install scripts. A test file gets the fixtures with
-`from tests.inspector import inspector, node` (and `# noqa: F401`): the second is what the first is made with.
+running any package's install scripts. The fixtures are everybody's: tests/conftest.py names this file as a plugin.
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """A real Roundup tracker for tests: `running_tracker(home)` starts it, `roundup_tracker` is one for the session.
 
-Nothing of the tracker is faked. A test file gets the fixture with `from tests.roundup import roundup_tracker`
-(and `# noqa: F401`), or starts one of its own where it stops it or limits its requests.
+Nothing of the tracker is faked. The fixture is everybody's: tests/conftest.py names this file as a plugin.
+A test starts one of its own where it stops it or limits its requests.
 """
 
 import base64

@@ -12,8 +12,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.inspector import TOOL_ERROR, UNAUTHORIZED, Inspection, Inspector, inspector, node  # noqa: F401
-from tests.roundup import Roundup, roundup_tracker  # noqa: F401
+from tests.inspector import TOOL_ERROR, UNAUTHORIZED, Inspection, Inspector
+from tests.roundup import Roundup
 
 pytestmark = pytest.mark.anyio
 
@@ -95,13 +95,13 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
-async def test_the_reference_inspector_uses_our_servers_over_stdio(inspector: Inspector, case: Case, era: str) -> None:  # noqa: F811
+async def test_the_reference_inspector_uses_our_servers_over_stdio(inspector: Inspector, case: Case, era: str) -> None:
     await lists_and_calls(inspector, case, [*case.stdio, "--protocol-era", era])
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_the_reference_inspector_uses_our_servers_through_the_gateway(
-    inspector: Inspector,  # noqa: F811
+    inspector: Inspector,
     case: Case,
     era: str,
     start_gateway: Any,
@@ -113,7 +113,7 @@ async def test_the_reference_inspector_uses_our_servers_through_the_gateway(
 
 
 async def test_the_gateway_refuses_the_inspector_without_a_key(
-    inspector: Inspector,  # noqa: F811
+    inspector: Inspector,
     tmp_path: Path,
     start_gateway: Any,
 ) -> None:
@@ -123,7 +123,7 @@ async def test_the_gateway_refuses_the_inspector_without_a_key(
         await inspector(*target, "--method", "tools/list", expect=UNAUTHORIZED)
 
 
-async def lists_and_calls(inspector: Inspector, case: Case, target: list[str]) -> None:  # noqa: F811
+async def lists_and_calls(inspector: Inspector, case: Case, target: list[str]) -> None:
     """The Inspector's three runs, at once since each takes seconds of starting."""
     done: dict[str, Inspection] = {}
 

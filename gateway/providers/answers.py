@@ -3,6 +3,7 @@
 What came before a failure is told first, and the failure with the `next` after it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
@@ -23,7 +24,7 @@ LARGEST_ERROR = 256 * 1024
 Said = TypeVar("Said")
 
 
-class Reader(Generic[Said]):
+class Reader(ABC, Generic[Said]):
     """A `targets.Answer` in all but `close`."""
 
     def __init__(self, target: Target) -> None:
@@ -45,9 +46,9 @@ class Reader(Generic[Said]):
             self._error = error
         return out
 
+    @abstractmethod
     async def _advance(self, out: list[Said]) -> bool:
         """Wait for what arrives and append what it says. True after the last of it. Raises ProviderError."""
-        raise NotImplementedError
 
     def _garbled(self) -> ProviderError:
         return ProviderError(f"{self._target.provider.name} sent something that cannot be read.", code="stream_garbled")
@@ -60,9 +61,9 @@ class HttpReader(Reader[Said]):
         super().__init__(target)
         self._reply: Reply | None = None
 
+    @abstractmethod
     async def _post(self) -> Reply:
         """Send the request."""
-        raise NotImplementedError
 
     async def _open(self) -> Reply:
         self._reply = reply = await self._post()
@@ -91,13 +92,13 @@ class EventReader(HttpReader[ModelEvent]):
         self._decoder = decoder(call, target)
         self._sse: SseParser | None = None
 
+    @abstractmethod
     def _event(self, data: bytes, out: list[ModelEvent]) -> bool:
         """What one event of the stream says. True for the last one, after which the decoder was ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:
         """What an answer says that did not come as a stream."""
-        raise NotImplementedError
 
     async def _advance(self, out: list[ModelEvent]) -> bool:
         reply = self._reply

@@ -94,7 +94,11 @@ class RelayAnswer(HttpReader[bytes]):
             self._sniffed = True
             if start.startswith(b"{"):
                 # A server that does not stream. Its answer is a stream of one chunk.
-                out.append(one_chunk(self._checked(piece + await whole(reply, LARGEST_BODY))))
+                body = self._checked(piece + await whole(reply, LARGEST_BODY))
+                try:
+                    out.append(one_chunk(body))
+                except TypeError as error:
+                    raise self._garbled() from error
                 return True
         return self._pass(piece, out) if piece else self._close(out)
 
@@ -198,7 +202,10 @@ def datas(events: bytes) -> list[bytes]:
 
 
 def one_chunk(completion: Json) -> bytes:
-    """A whole completion as a stream: one chunk with all there is to say, and the end."""
+    """A whole completion as a stream: one chunk with all there is to say, and the end.
+
+    Raises TypeError for one that is nested deeper than the writer goes.
+    """
     choices: list[Json] = []
     for choice in completion["choices"]:
         delta: Json = choice.get("message") or {}

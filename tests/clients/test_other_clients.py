@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.compat.model import CITY, HELLO, reply
-from tests.inspector import NODE, node  # noqa: F401
+from tests.inspector import NODE
 
 pytestmark = pytest.mark.anyio
 
@@ -119,7 +119,7 @@ async def test_langchains_chat_model_by_both_of_its_apis(start_gateway, home):
 
 
 @pytest.mark.requirement("client-node")
-async def test_openai_node(start_gateway, home, node):  # noqa: F811
+async def test_openai_node(start_gateway, home, node):
     seen = await driven(start_gateway, home, str(node), str(NODE / "openai_drive.mjs"))
     limited = ["RateLimitError", 429, "rate_limit_exceeded", True]
     assert seen == {
@@ -144,7 +144,7 @@ async def test_openai_node(start_gateway, home, node):  # noqa: F811
 
 
 @pytest.mark.requirement("client-ai-sdk")
-async def test_the_vercel_ai_sdk_by_both_of_its_apis(start_gateway, home, node):  # noqa: F811
+async def test_the_vercel_ai_sdk_by_both_of_its_apis(start_gateway, home, node):
     seen = await driven(start_gateway, home, str(node), str(NODE / "ai_drive.mjs"))
     features = {
         "text": [HELLO, True],

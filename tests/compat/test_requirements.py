@@ -68,7 +68,7 @@ async def test_what_is_said_not_to_be_served_is_not(start_gateway, one):
 
 
 def test_the_pages_about_it_are_not_stale():
-    """`python scripts/compatibility.py` writes them anew."""
-    command = [sys.executable, "scripts/compatibility.py", "--check"]
+    """`python -m scripts.compatibility` writes them anew."""
+    command = [sys.executable, "-m", "scripts.compatibility", "--check"]
     checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stderr

@@ -168,8 +168,8 @@ async def test_weights_that_are_not_there_are_an_error_that_says_how_to_get_them
             pass
 
 
-@pytest.mark.skipif(find_spec("xllamacpp") is not None, reason="llama.cpp is installed here")
-async def test_without_the_engine_the_error_says_what_to_install(model_file):
+async def test_without_the_engine_the_error_says_what_to_install(model_file, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(HERE / "without_engine"))
     with pytest.raises(LocalModelUnavailable, match=r"homeport\[local\]"):
         async with LocalModel(model_file):
             pass

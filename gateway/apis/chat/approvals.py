@@ -27,6 +27,8 @@ HALF = re.compile(r"[0-9a-f]{4}")
 ASKED = re.compile(r"`approve ([0-9A-F]{4}-[0-9A-F]{4})`")
 DASHES = dict.fromkeys([*range(0x2010, 0x2015), 0x2212], "-")
 """What word processors and phones make of a hyphen."""
+AROUND = "`'\"*_<>()[]{}.,:;!/\u201c\u201d\u2018\u2019"
+"""What may stand around a word: punctuation, Markdown, and quotes straight and curly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def answer_in(text: str) -> Said | None:
     if len(text) > LONGEST_ANSWER:
         return None
     words = text.split()
-    plain = [word.translate(DASHES).strip("`'\"*_<>()[]{}.,:;!/“”‘’").lower() for word in words]  # noqa: RUF001
+    plain = [word.translate(DASHES).strip(AROUND).lower() for word in words]
     place = next((n for n, word in enumerate(plain) if word not in FILLERS), len(plain))
     if place == len(plain) or plain[place] not in YES | NO:
         return None

@@ -124,7 +124,9 @@ class RelayedStream(Response):
             if loop.time() - self._wrote >= PING:
                 # Kept in a set: the loop holds tasks only weakly.
                 message = {"type": "http.response.body", "body": b": ping\n\n", "more_body": True}
-                pings.add(asyncio.ensure_future(send(message)))
+                sending = asyncio.ensure_future(send(message))
+                pings.add(sending)
+                sending.add_done_callback(pings.discard)
             timer = loop.call_later(PING, ping)
 
         timer = loop.call_later(PING, ping)

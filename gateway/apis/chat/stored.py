@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.apis._items import metadata_of
+from gateway.apis._own import own_turn
 from gateway.apis._pages import list_of, page_of, page_query
 from gateway.apis._wire import json_response, parse
 from gateway.apis.chat.choices import choice_id
@@ -78,12 +79,8 @@ class StoredCompletions:
     async def _find(self, request: Request) -> StoredTurn:
         id = request.path_params["id"]
         missing = NotFound(f"Chat completion with id '{id}' not found.", param="id")
-        try:
-            stored = await self._store.get(id)
-        except NotFound:
-            raise missing from None
-        ours = stored.turn.owner == request.state.owner and stored.turn.stored
-        if not ours or not id.startswith(KIND) or not has_answer(stored):
+        stored = await own_turn(self._store, id, request.state.owner, KIND, missing)
+        if not has_answer(stored):
             raise missing
         return stored
 

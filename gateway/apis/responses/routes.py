@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket
 
 from gateway.agents.catalog import Catalog
 from gateway.apis._items import to_wire
+from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
 from gateway.apis._references import dereferenced
 from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended, wanted
@@ -118,16 +119,7 @@ class Responses:
         """The turn, if this key may see it."""
         id = request.path_params["id"]
         missing = NotFound(f"Response with id '{id}' not found.", param="id")
-        try:
-            stored = await self._store.get(id)
-        except NotFound:
-            raise missing from None
-        # Conversation items that were added without a model, and completions, are turns too, but no responses; and what
-        # is kept only until a person has answered is not the client's to read.
-        ours = stored.turn.owner == request.state.owner and stored.turn.stored
-        if not ours or not id.startswith("resp_"):
-            raise missing
-        return stored
+        return await own_turn(self._store, id, request.state.owner, "resp_", missing)
 
 
 def polled(response: Mapping[str, Any]) -> Response:

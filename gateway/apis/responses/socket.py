@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import orjson
 from pydantic import ValidationError
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.apis._wire import error_body, explain
 from gateway.apis.responses.schema import ResponsesRequest
@@ -75,7 +75,7 @@ class ResponsesSocket:
                 f"A connection lives for {self._lifetime:g} seconds. Open another.",
                 code="websocket_connection_limit_reached",
             )
-            with suppress(WebSocketDisconnect, RuntimeError):
+            with suppress(WebSocketDisconnect):
                 await self._refuse(limit, {})
                 await self._websocket.close(1000)
         finally:
@@ -117,18 +117,22 @@ class ResponsesSocket:
             raise InvalidRequest(f"{MOST_WAITING} requests are waiting in this stream.", param="stream_id") from None
 
     async def _answer(self, requests: asyncio.Queue[Json]) -> None:
-        while True:
-            frame = await requests.get()
-            try:
-                await self._create(frame)
-            except GatewayError as error:
-                self._remembered.pop(str(frame.get("previous_response_id")), None)
-                await self._refuse(error, label(frame))
-            except (WebSocketDisconnect, RuntimeError):
-                return
-            except Exception:
-                logger.exception("A request over a WebSocket failed")
-                await self._refuse(GatewayError(), label(frame))
+        """One stream: its requests one after the other, for as long as somebody is there to be answered."""
+        with suppress(WebSocketDisconnect):
+            while True:
+                await self._answer_one(await requests.get())
+
+    async def _answer_one(self, frame: Json) -> None:
+        try:
+            await self._create(frame)
+        except GatewayError as error:
+            self._remembered.pop(str(frame.get("previous_response_id")), None)
+            await self._refuse(error, label(frame))
+        except WebSocketDisconnect:
+            raise
+        except Exception:
+            logger.exception("A request over a WebSocket failed")
+            await self._refuse(GatewayError(), label(frame))
 
     async def _create(self, frame: Json) -> None:
         turn = self._continued(await self._starter.turn_of(body_of(frame), self._owner))
@@ -181,13 +185,19 @@ class ResponsesSocket:
             if data and data != b"[DONE]":
                 # The object goes on with the label: nothing of it is decoded.
                 more = b"," + orjson.dumps(labelled)[1:] if labelled else b"}"
-                await self._websocket.send_text((data[:-1] + more).decode())
+                await self._say(data[:-1] + more)
 
     async def _refuse(self, error: GatewayError, labelled: Json) -> None:
         await self._send({"type": "error", "status": error.status, "error": error_body(error), **labelled})
 
     async def _send(self, message: Json) -> None:
-        await self._websocket.send_text(orjson.dumps(message).decode())
+        await self._say(orjson.dumps(message))
+
+    async def _say(self, message: bytes) -> None:
+        """Raises WebSocketDisconnect when nobody is there any more, whichever side hung up."""
+        if self._websocket.application_state is WebSocketState.DISCONNECTED:
+            raise WebSocketDisconnect(1006)
+        await self._websocket.send_text(message.decode())
 
 
 NO_STEERING = InvalidRequest("A response cannot be steered here. Cancel it, or continue it when it is done.")

@@ -174,15 +174,14 @@ async def test_a_regular_expression_that_would_never_end_is_stopped(folder: Path
         assert await found(files, contains="found") == ["a"]
 
 
-async def test_a_regular_expression_whose_server_was_killed_ends_by_itself() -> None:
+def test_a_regular_expression_whose_server_was_killed_ends_by_itself() -> None:
     command = [sys.executable, "-I", regex_worker.__file__]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as worker:  # noqa: ASYNC220
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as worker:
         assert worker.stdin is not None
         order = {"pattern": "(a+)+b", "ignore_case": False, "memory": 2**30, "seconds": 1}
         regex_worker.send(worker.stdin, order)
         regex_worker.send(worker.stdin, ["a" * 5_000])
-        with anyio.fail_after(60):
-            assert await anyio.to_thread.run_sync(worker.wait) in (-signal.SIGKILL, -signal.SIGXCPU)
+        assert worker.wait(timeout=60) in (-signal.SIGKILL, -signal.SIGXCPU)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="macOS has no limit of address space")

@@ -11,9 +11,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 
 from mcp_tools.ticketing import create_server
-from tests.roundup import Roundup, roundup_tracker
-
-__all__ = ["roundup_tracker"]  # the fixture, for the tests of this folder
+from tests.roundup import Roundup
 
 ROOT = Path(__file__).parents[3]
 

@@ -35,6 +35,8 @@ TO_ANSWER = (
 TO_CALL = "You must use a tool now."
 
 ANSWER = "answer"
+SOMETHING = {"type": "string", "minLength": 1}
+"""An answer says something: a small model that hesitates between a call and an answer would say nothing."""
 ANSWER_BEGINS = r'\s*\{{\s*"tool"\s*:\s*"{name}"\s*,\s*"arguments"\s*:\s*\{{\s*"text"\s*:\s*"'
 WHOLE_ESCAPES = re.compile(
     r'(?:[^"\\]|\\["\\/bfnrt]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|\\u(?![dD][89abAB])[0-9a-fA-F]{4})*'
@@ -65,7 +67,7 @@ class SchemaTools:
         if tools:
             items = instructed(items, tools, name if may_answer else "")
             open_to_it = [tool for tool in tools if not may_answer or tool.name != just_used]
-            schema = step_schema(open_to_it, answer_schema or {"type": "string"}, name if may_answer else "")
+            schema = step_schema(open_to_it, answer_schema or SOMETHING, name if may_answer else "")
             options["response_format"] = {"type": "json_schema", "name": "step", "schema": schema, "strict": True}
         answer = self._lane.begin(replace(call, items=items, tools=(), options=options), target)
         return SchemaAnswer(answer, name) if tools else answer

@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field
 from gateway.retrieval.records import IngestReport, Passage
 
 LOOSE = 0.4
-"""Below it the best passage is hardly about the question: over the bundled documentation, what it answers scores 0.44
-and more, what it does not 0.35 and less."""
-NOT_ANSWERED = "these documents do not answer the question."
+"""Below it the best passage is not about the question. Measured over 987 paragraphs of SQuAD 1.1 with the bundled
+embedder: of 994 questions whose paragraph is among the first three, 1 % score less; of 225 of another collection
+(Cranfield), which nothing there answers, 76 %."""
+NOT_ANSWERED = "These documents do not answer the question."
 
 _STEP = " \u203a "
 _MOST_SKIPPED = 20
@@ -111,12 +112,13 @@ def passages_answer(passages: Sequence[Passage]) -> CallToolResult:
     ]
     if not found:
         return answer(SearchAnswer(passages=[]), "Nothing was found: this knowledge base holds no text.")
-    blocks = [f"[{number}] {source(one)} ({one.score:.2f})\n{one.text}" for number, one in enumerate(found, start=1)]
     if found[0].score < LOOSE:
-        # Said last, where a small model looks first.
-        blocks.append(f"Even the best passage fits only loosely ({found[0].score:.2f}): {NOT_ANSWERED}")
-    else:
-        blocks.append(f'Name the file of the passage that you use, such as: "According to {found[0].file}, ...".')
+        # Not the passages: a small model answers from whatever it is shown, and names the file.
+        text = f"Nothing fits: the best score is {found[0].score:.2f}. {NOT_ANSWERED}"
+        return answer(SearchAnswer(passages=found), text)
+    blocks = [f"[{number}] {source(one)} ({one.score:.2f})\n{one.text}" for number, one in enumerate(found, start=1)]
+    # Said last, where a small model looks first.
+    blocks.append(f'Name the file of the passage that you use, such as: "According to {found[0].file}, ...".')
     return answer(SearchAnswer(passages=found), "\n\n".join(blocks))
 
 

@@ -74,7 +74,8 @@ def _add_search(server: MCPServer[Reading]) -> None:
     ) -> Annotated[CallToolResult, SearchAnswer]:
         """Find the passages of the documents that fit a question, by meaning and by words, best first.
 
-        Each passage says which file, heading or page it is from: cite these. A low score means a loose fit.
+        Each passage says which file, heading or page it is from: cite these. When even the best fits too loosely, the
+        text says so and shows none.
         """
         reading = _reading(ctx)
         if not query.strip():

@@ -58,7 +58,7 @@ async def test_the_model_is_told_the_tools_and_bound_to_a_schema(asking):
     call, answer = body["response_format"]["json_schema"]["schema"]["anyOf"]
     assert call["properties"] == {"tool": {"const": "search"}, "arguments": SEARCH.schema}
     assert answer["properties"]["tool"] == {"const": "answer"}
-    assert answer["properties"]["arguments"]["properties"] == {"text": {"type": "string"}}
+    assert answer["properties"]["arguments"]["properties"] == {"text": {"type": "string", "minLength": 1}}
 
 
 async def test_the_agents_own_instructions_stand_nearest_to_the_conversation(asking):

@@ -68,6 +68,16 @@ async def test_first_search_waits_for_the_folder_and_cites_file_and_heading(sett
     assert "Your money is back within 14 days." in rest
 
 
+async def test_a_question_that_nothing_fits_is_told_so_instead_of_passages(settings):
+    async with Client(create_server(settings)) as client:
+        with anyio.fail_after(60):
+            result = await client.call_tool("search", {"query": "Which planet has the most moons?"})
+    best = result.structured_content["passages"][0]
+    assert text_of(result) == (
+        f"Nothing fits: the best score is {best['score']:.2f}. These documents do not answer the question."
+    )
+
+
 async def test_server_works_over_stdio(settings, docs, era):
     arguments = ["-m", "mcp_tools.rag", "--data", settings["data"], "--kb", f"help={docs}"]
     program = StdioServerParameters(command=sys.executable, args=arguments, cwd=str(ROOT))

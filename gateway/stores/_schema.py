@@ -141,3 +141,22 @@ def m007_approvals(db: Database) -> None:
     db.conn.execute("create index approvals_open on approvals (owner) where approved is null")
     db.conn.execute("alter table turns add column stored integer not null default 1")
     db.conn.execute("create index turns_kept on turns (n) where stored = 0")
+
+
+@MIGRATIONS()
+def m008_requests(db: Database) -> None:
+    """What was sent to providers.
+
+    requests.head    ModelRequest without its body, as JSON
+    requests.digest  sha256 of the body
+    requests.base    another request, of this turn or one that it continues; null: the body stands alone
+    requests.first   so many bytes of the base begin the body, `last` so many end it, `rest` (zlib) is in between
+    """
+    db.table("requests").create(
+        {"n": int, "turn": int, "head": str, "digest": bytes, "base": int, "first": int, "last": int, "rest": bytes},
+        pk="n",
+        not_null={"turn", "head", "digest", "first", "last", "rest"},
+        foreign_keys=[("turn", "turns", "n")],
+        strict=True,
+    )
+    db.conn.execute("create index requests_turn on requests (turn)")

@@ -1,0 +1,166 @@
+"""Requests to providers as rows, and back. A body is kept as what it has more than the one before it in its branch.
+
+A request of a conversation repeats the last one with something new in the middle: behind what was said, before the
+tools. So a row names another request, and how many bytes from its beginning and from its end come first and last; the
+rest, compressed, is its own. The other one belongs to the same turn or to one that it continues, which is never removed
+before it.
+"""
+
+import asyncio
+import hashlib
+import sqlite3
+import zlib
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.errors import GatewayError
+from gateway.events import Usage
+from gateway.model_requests import ModelRequest, Requests
+
+LONGEST_CHAIN = 64
+"""Requests that are read for one, at most."""
+LARGE = 64 * 1024
+"""Bytes of a body that is not hashed and compressed on the event loop."""
+BLOCK = 4096
+
+Row = tuple[str, bytes, int | None, int, int, bytes]
+"""What `_writes` puts into a row besides the turn: head, digest, base, first, last, rest."""
+
+ADD = "insert into requests (turn, head, digest, base, first, last, rest) values (?, ?, ?, ?, ?, ?, ?)"
+NEEDED = """
+with recursive needed(n) as (
+    select requests.n from requests join turns on turns.n = requests.turn where turns.id = ? and turns.deleted = 0
+    union
+    select requests.base from requests join needed on requests.n = needed.n where requests.base is not null
+)
+select requests.n, turns.id, head, digest, base, first, last, rest
+from requests join needed on requests.n = needed.n join turns on turns.n = requests.turn order by requests.n
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A request that is stored: its n, how many others it stands on, and its body."""
+
+    n: int
+    depth: int
+    body: bytes
+
+
+class Bodies:
+    """The newest body of each branch in use, about `max_bytes` of them; the longest unused go first.
+
+    Like the histories, it changes on the event loop after the COMMIT that it reflects.
+    """
+
+    def __init__(self, *, max_bytes: int = 32 << 20) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._known: OrderedDict[str, Known] = OrderedDict()
+
+    def begun(self, turn_id: str, parent: str | None) -> None:
+        """A turn was stored after `parent`."""
+        if parent is not None and (known := self._known.get(parent)) is not None:
+            self._put(turn_id, known)
+
+    async def packed(self, turn_id: str, requests: Requests) -> list[Row]:
+        """The rows of these requests of one turn."""
+        base = self._known.get(turn_id)
+        large = any(len(request.body) > LARGE for request in requests)
+        return await asyncio.to_thread(pack, requests, base) if large else pack(requests, base)
+
+    def stored(self, turn_id: str, requests: Requests, rows: Sequence[Row], ns: Sequence[int]) -> None:
+        """They are in the database, under these n."""
+        if requests:
+            known = self._known.get(turn_id)
+            depth = known.depth + 1 if known is not None and rows[-1][2] is not None else 0
+            self._put(turn_id, Known(ns[-1], depth, requests[-1].body))
+
+    def _put(self, turn_id: str, known: Known) -> None:
+        self._drop(turn_id)
+        self._known[turn_id] = known
+        self._bytes += len(known.body)
+        while self._bytes > self._max_bytes:
+            self._drop(next(iter(self._known)))
+
+    def _drop(self, turn_id: str) -> None:
+        if (known := self._known.pop(turn_id, None)) is not None:
+            self._bytes -= len(known.body)
+
+
+def pack(requests: Requests, base: Known | None) -> list[Row]:
+    rows: list[Row] = []
+    for request in requests:
+        body, n, first, last = request.body, None, 0, 0
+        if base is not None and base.depth < LONGEST_CHAIN:
+            first = alike_at_the_start(base.body, body)
+            last = alike_at_the_end(base.body, body, min(len(base.body), len(body)) - first)
+            # Little in common: the chain begins anew.
+            n, first, last = (base.n, first, last) if 2 * (first + last) > len(body) else (None, 0, 0)
+        rest = zlib.compress(body[first : len(body) - last], 1)
+        rows.append((head(request), hashlib.sha256(body).digest(), n, first, last, rest))
+    return rows
+
+
+def alike_at_the_start(one: bytes, other: bytes) -> int:
+    """How many bytes both begin with."""
+    most, at = min(len(one), len(other)), 0
+    while at < most and one[at : at + BLOCK] == other[at : at + BLOCK]:
+        at += BLOCK
+    low, high = min(at, most), min(at + BLOCK, most)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+    return low
+
+
+def alike_at_the_end(one: bytes, other: bytes, most: int) -> int:
+    """How many bytes both end with, at most `most`."""
+    return alike_at_the_start(one[len(one) - most :][::-1], other[len(other) - most :][::-1])
+
+
+def head(request: ModelRequest) -> str:
+    return orjson.dumps(
+        {
+            "model": request.model,
+            "url": request.url,
+            "exact": request.exact,
+            "redacted": request.redacted,
+            "created_at": request.created_at,
+            "status": request.status,
+            "error": request.error,
+            "usage": request.usage,
+        }
+    ).decode()
+
+
+def requests(db: sqlite3.Connection, turn_id: str) -> list[ModelRequest]:
+    """Those of this turn, oldest first. Raises GatewayError for one that is not what it was."""
+    rows = db.execute(NEEDED, (turn_id,)).fetchall()
+    uses = Counter(base for _, _, _, _, base, *_ in rows if base is not None)
+    bodies: dict[int, bytes] = {}
+    found: list[ModelRequest] = []
+    for n, turn, fields, digest, base, first, last, rest in rows:
+        whole = bodies.get(base, b"")
+        body = whole[:first] + zlib.decompress(rest) + whole[len(whole) - last :]
+        if hashlib.sha256(body).digest() != digest:
+            raise GatewayError(f"A request of '{turn}' is damaged in the database.", code="storage_damaged")
+        if uses[n]:
+            bodies[n] = body
+        uses[base] -= 1
+        if not uses[base]:
+            bodies.pop(base, None)
+        if turn == turn_id:
+            found.append(load(orjson.loads(fields), body))
+    return found
+
+
+def load(fields: dict[str, Any], body: bytes) -> ModelRequest:
+    usage, error = fields.pop("usage"), fields.pop("error")
+    return ModelRequest(
+        **fields, body=body, usage=Usage(**usage) if usage else None, error=tuple(error) if error else None
+    )

@@ -20,6 +20,7 @@ import orjson
 from gateway.errors import GatewayError
 from gateway.events import Usage
 from gateway.model_requests import ModelRequest, Requests
+from gateway.stores import _reads
 
 LONGEST_CHAIN = 64
 """Requests that are read for one, at most."""
@@ -33,11 +34,11 @@ Row = tuple[str, bytes, int | None, int, int, bytes]
 ADD = "insert into requests (turn, head, digest, base, first, last, rest) values (?, ?, ?, ?, ?, ?, ?)"
 NEEDED = """
 with recursive needed(n) as (
-    select requests.n from requests join turns on turns.n = requests.turn where turns.id = ? and turns.deleted = 0
+    select requests.n from requests join turns on turns.n = requests.turn where turns.id = ?
     union
     select requests.base from requests join needed on requests.n = needed.n where requests.base is not null
 )
-select requests.n, turns.id, head, digest, base, first, last, rest
+select requests.n, turns.id, requests.head, requests.digest, requests.base, first, last, rest
 from requests join needed on requests.n = needed.n join turns on turns.n = requests.turn order by requests.n
 """
 
@@ -139,8 +140,10 @@ def head(request: ModelRequest) -> str:
 
 
 def requests(db: sqlite3.Connection, turn_id: str) -> list[ModelRequest]:
-    """Those of this turn, oldest first. Raises GatewayError for one that is not what it was."""
-    rows = db.execute(NEEDED, (turn_id,)).fetchall()
+    """Those of this turn, oldest first. Raises NotFound, and GatewayError for one that is not what it was."""
+    with _reads.snapshot(db):
+        _reads.owner(db, turn_id)
+        rows = db.execute(NEEDED, (turn_id,)).fetchall()
     uses = Counter(base for _, _, _, _, base, *_ in rows if base is not None)
     bodies: dict[int, bytes] = {}
     found: list[ModelRequest] = []

@@ -5,7 +5,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+from starlette.responses import Response
+
 from gateway.apis._usage import to_usage
+from gateway.apis._wire import JsonResponse
 from gateway.model_requests import ModelRequest
 from gateway.ports import Store
 from gateway.prompt_tokens import Count, counter, tokens_of
@@ -13,20 +17,20 @@ from gateway.prompt_tokens import Count, counter, tokens_of
 Wire = dict[str, Any]
 
 
-async def prompt_of(store: Store, turns: Sequence[str], kind: str) -> Wire:
-    """The requests of these turns as one object under the first one's id.
+async def prompt_of(store: Store, turns: Sequence[str], kind: str) -> Response:
+    """The requests of these turns as one object under the first one's id. Raises NotFound.
 
     `kind` is what OpenAI calls the object that was asked for. A request that is under way is not in it yet.
     """
     requests = [request for turn in turns for request in await store.requests(turn)]
-    # Texts are long and there may be many: counting them is no work for the event loop.
-    data = await asyncio.to_thread(shown, requests)
-    return {"id": turns[0], "object": f"{kind}.prompt", "data": data}
+    # Bodies are long and there may be many: neither counting nor encoding them is work for the event loop.
+    return JsonResponse(await asyncio.to_thread(shown, requests, turns[0], f"{kind}.prompt"), 200)
 
 
-def shown(requests: Sequence[ModelRequest]) -> list[Wire]:
+def shown(requests: Sequence[ModelRequest], id: str, kind: str) -> bytes:
     count = counter()
-    return [{"index": index, **to_wire(request, count)} for index, request in enumerate(requests)]
+    data = [{"index": index, **to_wire(request, count)} for index, request in enumerate(requests)]
+    return orjson.dumps({"id": id, "object": kind, "data": data})
 
 
 def to_wire(request: ModelRequest, count: Count) -> Wire:

@@ -23,11 +23,12 @@ def as_sent(
     target: Target, url: str, body: bytes, more: Mapping[str, str] | None = None, *, exact: bool = True
 ) -> ModelRequest:
     """The request as it may be shown. `more` are parameters of this vendor's, by their names."""
-    shown = body
+    shown, where = body, shown_url(url)
     for secret in credentials_of(target, more or {}):
+        where = where.replace(secret.decode(), KEY)
         if secret in shown:
             shown = shown.replace(secret, KEY.encode())
-    return ModelRequest(model=target.id, url=shown_url(url), body=shown, exact=exact, redacted=shown is not body)
+    return ModelRequest(model=target.id, url=where, body=shown, exact=exact, redacted=shown is not body)
 
 
 def credentials_of(target: Target, more: Mapping[str, str]) -> Iterable[bytes]:

@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 import zlib
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,19 +109,25 @@ def pack(requests: Requests, base: Known | None) -> list[Row]:
 
 def alike_at_the_start(one: bytes, other: bytes) -> int:
     """How many bytes both begin with."""
-    most, at = min(len(one), len(other)), 0
-    while at < most and one[at : at + BLOCK] == other[at : at + BLOCK]:
-        at += BLOCK
-    low, high = min(at, most), min(at + BLOCK, most)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
-    return low
+    return alike(min(len(one), len(other)), lambda start, end: one[start:end] == other[start:end])
 
 
 def alike_at_the_end(one: bytes, other: bytes, most: int) -> int:
     """How many bytes both end with, at most `most`."""
-    return alike_at_the_start(one[len(one) - most :][::-1], other[len(other) - most :][::-1])
+    a, b = len(one), len(other)
+    return alike(most, lambda start, end: one[a - end : a - start] == other[b - end : b - start])
+
+
+def alike(most: int, same: Callable[[int, int], bool]) -> int:
+    """How far two texts are the `same`, block by block and then by halves: comparing slices is what is fast."""
+    low = 0
+    while low + BLOCK <= most and same(low, low + BLOCK):
+        low += BLOCK
+    high = min(low + BLOCK, most)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if same(low, middle) else (low, middle - 1)
+    return low
 
 
 def head(request: ModelRequest) -> str:

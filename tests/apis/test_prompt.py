@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import anyio
+import httpx
 import pytest
 
 from gateway.providers.settings import Limits, ProviderSettings
@@ -14,6 +15,7 @@ from tests.apis.asking import answer, somebody_else
 from tests.providers.replay import Answer
 from tests.providers.replay import Upstream as Vendor
 from tests.providers.wires import LEGS
+from tests.test_crash import gateway_process
 from tests.upstream import upstream
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -83,6 +85,23 @@ async def test_every_request_of_a_branch_is_shown_after_the_agent_was_edited_and
         *("x/m", f"{seen.url}/chat/completions"),
         *("completed", True, False),
     )
+
+
+@pytest.mark.requirement("prompt")
+async def test_a_run_that_goes_on_after_a_kill_shows_what_it_sends_then(home):
+    hold = {"text": "never", "hold": asyncio.Event()}
+    async with upstream({"call": ("clock__now", "{}")}, hold, {"text": "noon"}) as seen:
+        async with gateway_process(home, seen) as (client, process):
+            id = (await client.responses.create(model="counter", input="go", background=True)).id
+            while len(seen.bodies) < 2:
+                await anyio.lowlevel.checkpoint()
+            process.kill()
+            await process.wait()
+        async with gateway_process(home, seen) as (client, _):
+            while (await client.responses.retrieve(id)).status != "completed":
+                await anyio.lowlevel.checkpoint()
+            shown = (await client.get(f"/responses/{id}/prompt", cast_to=httpx.Response)).json()
+    assert bodies(shown) == [seen.bodies[0], seen.bodies[2]]
 
 
 @pytest.mark.requirement("prompt")
@@ -241,5 +260,7 @@ async def test_its_tokens_are_told_by_section_and_add_up_to_what_the_provider_co
 async def test_tokens_are_estimated_where_the_provider_does_not_count(keeper):
     async with keeper({"text": "noon", "usage": None}) as (gateway, _):
         shown = await prompt(gateway, await asked(gateway, model="x/m", input="What time is it?"))
+        told = (await gateway.http.get("/openapi.json")).json()["components"]["schemas"]
     (one,) = shown["data"]
+    assert one.keys() == told["Prompt"]["properties"]["data"]["items"]["properties"].keys()
     assert (one["usage"], one["tokens_counted"], one["tokens"]["input"]) == (None, "estimate", 9)

@@ -81,7 +81,7 @@ class StoredCompletions:
         """What was sent for all of its choices, choice by choice."""
         first = (await self._find(request)).turn
         ids = [choice_id(first.id, index) for index in range(first.wire["choices"])]
-        return json_response(await prompt_of(self._store, ids, "chat.completion"))
+        return await prompt_of(self._store, ids, "chat.completion")
 
     async def _find(self, request: Request) -> StoredTurn:
         id = request.path_params["id"]

@@ -118,7 +118,7 @@ class Responses:
 
     async def prompt(self, request: Request) -> Response:
         stored = await self._find(request)
-        return json_response(await prompt_of(self._store, [stored.turn.id], "response"))
+        return await prompt_of(self._store, [stored.turn.id], "response")
 
     async def _find(self, request: Request) -> StoredTurn:
         """The turn, if this key may see it."""

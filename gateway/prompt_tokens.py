@@ -103,12 +103,11 @@ def tokens_of(body: bytes, reported: int, count: Count) -> Tokens:
     """The tokens of a provider's request. `reported` is what the provider said it had read, 0 if nothing."""
     sections = dict.fromkeys(SECTIONS, 0)
     try:
-        request: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        request = None
-    if isinstance(request, dict):
-        for section, amount in parts(cast(Json, request), count):
+        for section, amount in (part for request in listed(json.loads(body)) for part in parts(request, count)):
             sections[section] += amount
+    except (ValueError, RecursionError):
+        # No JSON, or nested deeper than can be read: what was counted so far is an estimate, too.
+        pass
     total = sum(sections.values())
     if not reported or not total:
         return Tokens(sections, scaled=False)

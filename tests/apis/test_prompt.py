@@ -21,7 +21,8 @@ from tests.upstream import upstream
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 KEY = "sk-secret-of-the-host"
-AGENT = "name: keeper\nmodel: x/m\ninstructions: You keep time. ÄÖ 日本\ntools: [clock.now, {tool: clock.count}]\n"
+INSTRUCTIONS = "You keep time for whoever asks you. ÄÖ 日本"
+AGENT = f"name: keeper\nmodel: x/m\ninstructions: {INSTRUCTIONS}\ntools: [clock.now, {{tool: clock.count}}]\n"
 NOW = {"call": ("clock__now", '{"zone": "CET"}')}
 BUSY = {"status": 503, "error": {"error": {"message": "Come back."}}, "headers": {"retry-after": "0"}}
 USER = {"role": "user", "content": "hi"}
@@ -132,7 +133,8 @@ async def test_every_lane_shows_the_bytes_that_its_vendor_got(start_gateway, hom
     model = {"gemini": "x/gemini-2.5-flash", "anthropic": "x/claude-sonnet-4-5"}.get(leg.vendor, "x/gpt-4o")
     (home / "agents" / "keeper.yaml").write_text(AGENT.replace("x/m", model))
     clock = ServerSettings(module="tests.servers.clock", settings={"folder": str(home)})
-    async with Vendor(Answer(leg.whole)) as vendor:
+    counted = leg.whole.replace(b'"input_tokens": 3', b'"input_tokens": 3000')
+    async with Vendor(Answer(counted)) as vendor:
         provider = ProviderSettings(name="x", base_url=vendor.url, api_key=KEY, **leg.settings)
         settings = {"providers": {"x": provider}, "servers": {"clock": clock}, "limits": Limits(retries=0)}
         async with start_gateway(**settings) as gateway:
@@ -143,7 +145,25 @@ async def test_every_lane_shows_the_bytes_that_its_vendor_got(start_gateway, hom
     (one,) = shown["data"]
     assert (bodies(shown), one["exact"]) == ([vendor.requests[0].raw], True)
     assert one["url"].split("?")[0] == vendor.url + vendor.requests[0].path.split("?")[0]
-    assert one["tokens"]["tools"] > 0
+    tokens = one["tokens"]
+    assert tokens["tools"] > tokens["instructions"] > tokens["input"] > 0 == tokens["history"]
+
+
+@pytest.mark.requirement("prompt")
+async def test_what_litellm_sends_by_another_way_is_not_said_to_be_exact(start_gateway):
+    async with Vendor(
+        Answer(
+            b'{"generated_text":"Hello.","nb_input_tokens":1,"nb_generated_tokens":2}', content_type="application/json"
+        )
+    ) as vendor:
+        provider = ProviderSettings(name="x", base_url=f"{vendor.url}/v1", api_key=KEY, litellm_provider="nlp_cloud")
+        settings = {"providers": {"x": provider}, "models": ("x/*",), "limits": Limits(retries=0)}
+        async with start_gateway(**settings) as gateway:
+            made = await gateway.http.post("/v1/responses", json={"model": "x/dolphin", "input": "time?"})
+            shown = await prompt(gateway, made.json()["id"])
+    (one,) = shown["data"]
+    assert len(vendor.requests) == 1
+    assert (one["exact"], json.loads(one["body"])["messages"]) == (False, [{"role": "user", "content": "time?"}])
 
 
 @pytest.mark.requirement("prompt")

@@ -3,7 +3,6 @@
 Lanes note what they send, the router what failed, the recorder what was answered; a store keeps it with the turn.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -27,9 +26,9 @@ class ModelRequest:
     model: str
     url: str
     body: bytes
+    created_at: float
     exact: bool = True
     redacted: bool = False
-    created_at: float = 0.0
     status: Outcome = "in_progress"
     error: tuple[str, str] | None = None
     usage: Usage | None = None
@@ -45,7 +44,7 @@ class RequestLog:
         self._requests: list[ModelRequest] = []
 
     def sent(self, request: ModelRequest) -> None:
-        self._requests.append(replace(request, created_at=time.time()))
+        self._requests.append(request)
 
     def failed(self, error: GatewayError) -> None:
         """What is under way came to nothing. `ModelRequest.error` is the code and the message."""

@@ -1,6 +1,7 @@
 """What a lane notes of a request that it sends: the bytes, without the host's keys."""
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -28,7 +29,9 @@ def as_sent(
         where = where.replace(secret.decode(), KEY)
         if secret in shown:
             shown = shown.replace(secret, KEY.encode())
-    return ModelRequest(model=target.id, url=where, body=shown, exact=exact, redacted=shown is not body)
+    return ModelRequest(
+        model=target.id, url=where, body=shown, created_at=time.time(), exact=exact, redacted=shown is not body
+    )
 
 
 def credentials_of(target: Target, more: Mapping[str, str]) -> Iterable[bytes]:

@@ -2,8 +2,8 @@
 
 A request of a conversation repeats the last one with something new in the middle: behind what was said, before the
 tools. So a row names another request, and how many bytes from its beginning and from its end come first and last; the
-rest, compressed, is its own. The other one belongs to the same turn or to one that it continues, which is never removed
-before it.
+rest is its own, compressed if that makes it shorter. The other one belongs to the same turn or to one that it continues,
+which is never removed before it.
 """
 
 import asyncio
@@ -27,19 +27,31 @@ LONGEST_CHAIN = 64
 LARGE = 64 * 1024
 """Bytes of a body that is not hashed and compressed on the event loop."""
 BLOCK = 4096
+MOST = 1 << 20
+"""Requests of one turn, at most: its first has the turn's n times this."""
 
-Row = tuple[str, bytes, int | None, int, int, bytes]
-"""What `_writes` puts into a row besides the turn: head, digest, base, first, last, rest."""
+SMALL = 1024
+"""Bytes that are not worth compressing."""
+WINDOW, MEMORY = -13, 6
+"""zlib's, for what is not large: a quarter of a megabyte, its default, costs more to get than a prompt to compress."""
 
-ADD = "insert into requests (turn, head, digest, base, first, last, rest) values (?, ?, ?, ?, ?, ?, ?)"
-NEEDED = """
+Row = tuple[str, bytes, int | None, int, int, int, bytes]
+"""What `add` puts into a row besides its n: NAMES."""
+NAMES = ("head", "digest", "base", "first", "last", "size", "rest")
+ADD = f"""
+insert into requests (n, head, digest, base, first, last, size, rest)
+select coalesce(max(n) + 1, :turn * {MOST}), :head, :digest, :base, :first, :last, :size, :rest from requests
+where n >= :turn * {MOST} and n < (:turn + 1) * {MOST}
+"""
+NEEDED = f"""
 with recursive needed(n) as (
-    select requests.n from requests join turns on turns.n = requests.turn where turns.id = ?
+    select requests.n from turns join requests on requests.n >= turns.n * {MOST} and requests.n < (turns.n + 1) * {MOST}
+    where turns.id = ?
     union
     select requests.base from requests join needed on requests.n = needed.n where requests.base is not null
 )
-select requests.n, turns.id, requests.head, requests.digest, requests.base, first, last, rest
-from requests join needed on requests.n = needed.n join turns on turns.n = requests.turn order by requests.n
+select requests.n, turns.id, requests.head, requests.digest, requests.base, first, last, size, rest
+from needed join requests on requests.n = needed.n join turns on turns.n = requests.n / {MOST} order by requests.n
 """
 
 
@@ -102,9 +114,27 @@ def pack(requests: Requests, base: Known | None) -> list[Row]:
             last = alike_at_the_end(base.body, body, min(len(base.body), len(body)) - first)
             # Little in common: the chain begins anew.
             n, first, last = (base.n, first, last) if 2 * (first + last) > len(body) else (None, 0, 0)
-        rest = zlib.compress(body[first : len(body) - last], 1)
-        rows.append((head(request), hashlib.sha256(body).digest(), n, first, last, rest))
+        rest = squeezed(body[first : len(body) - last])
+        rows.append((head(request), hashlib.sha256(body).digest(), n, first, last, len(body), rest))
     return rows
+
+
+def squeezed(rest: bytes) -> bytes:
+    """The bytes compressed, unless that makes them no shorter."""
+    if len(rest) < SMALL:
+        return rest
+    compress = zlib.compressobj(1, zlib.DEFLATED, *((-15, 8) if len(rest) > LARGE else (WINDOW, MEMORY)))
+    return min(rest, compress.compress(rest) + compress.flush(), key=len)
+
+
+def add(db: sqlite3.Connection, turn: int, rows: Sequence[Row]) -> list[int]:
+    """Put them behind those that the turn has. Returns their n."""
+    return [db.execute(ADD, {"turn": turn, **dict(zip(NAMES, row, strict=True))}).lastrowid or 0 for row in rows]
+
+
+def remove(db: sqlite3.Connection, turn: int) -> None:
+    """Those of this turn."""
+    db.execute("delete from requests where n >= ? and n < ?", (turn * MOST, (turn + 1) * MOST))
 
 
 def alike_at_the_start(one: bytes, other: bytes) -> int:
@@ -153,9 +183,11 @@ def requests(db: sqlite3.Connection, turn_id: str) -> list[ModelRequest]:
     uses = Counter(base for _, _, _, _, base, *_ in rows if base is not None)
     bodies: dict[int, bytes] = {}
     found: list[ModelRequest] = []
-    for n, turn, fields, digest, base, first, last, rest in rows:
+    for n, turn, fields, digest, base, first, last, size, rest in rows:
         whole = bodies.get(base, b"")
-        body = whole[:first] + zlib.decompress(rest) + whole[len(whole) - last :]
+        if len(rest) < size - first - last:
+            rest = zlib.decompress(rest, -15)
+        body = whole[:first] + rest + whole[len(whole) - last :]
         if hashlib.sha256(body).digest() != digest:
             raise GatewayError(f"A request of '{turn}' is damaged in the database.", code="storage_damaged")
         if uses[n]:

@@ -113,7 +113,7 @@ def append(
         db.executemany(
             "insert into intents (turn, call_id) values (?, ?) on conflict do nothing", [(n, c) for c in begun]
         )
-    return _send(db, n, sent)
+    return _requests.add(db, n, sent)
 
 
 def end(
@@ -132,7 +132,7 @@ def end(
     _close(db, n, end, ending)
     if log:
         db.execute("update turns set log = ? where n = ?", (log, n))
-    ns = _send(db, n, sent)
+    ns = _requests.add(db, n, sent)
     if deleted:
         _purge(db, n)
     return bool(deleted), ns
@@ -228,10 +228,6 @@ def _add(
         db.execute(ASK, (*request, turn))
 
 
-def _send(db: sqlite3.Connection, turn: int, sent: Sequence[_requests.Row]) -> list[int]:
-    return [db.execute(_requests.ADD, (turn, *row)).lastrowid or 0 for row in sent]
-
-
 def _answer(db: sqlite3.Connection, turn: Turn, answer: Answer) -> None:
     """Here and nowhere else an approval request is used up. Raises InvalidRequest for a strict one that cannot be."""
     now = turn.created_at
@@ -262,6 +258,6 @@ def _purge(db: sqlite3.Connection, n: int | None) -> None:
         db.execute("delete from items where turn = ?", (n,))
         db.execute("delete from intents where turn = ?", (n,))
         db.execute("delete from approvals where turn = ?", (n,))
-        db.execute("delete from requests where turn = ?", (n,))
+        _requests.remove(db, n)
         db.execute("delete from turns where n = ?", (n,))
         n = rows[0][0]

@@ -41,6 +41,7 @@ from gateway.items import (
     pending_calls,
     request_of,
 )
+from gateway.model_requests import RequestLog
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
 from gateway.sealing import Sealer
 from gateway.structured import ATTEMPTS, Form, form_of, misfit
@@ -73,12 +74,12 @@ class Engine:
     memories: Mapping[str, Memory]
     sealer: Sealer
 
-    async def run(self, turn: Turn, history: Sequence[Item]) -> AsyncGenerator[Event]:
+    async def run(self, turn: Turn, history: Sequence[Item], log: RequestLog | None = None) -> AsyncGenerator[Event]:
         """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event."""
         yield RunStarted(turn.id)
         try:
             await self.admit(turn)
-            steps = self._steps(turn, await self._opened(turn, history))
+            steps = self._steps(turn, await self._opened(turn, history), log)
             if turn.options.get("sealed_reasoning"):
                 steps = self._sealed(turn, steps)
             async with aclosing(steps) as events:
@@ -110,7 +111,7 @@ class Engine:
                     event = ItemDone(replace(thought, sealed=await self.sealer.seal(thought.state, turn.owner)))
                 yield event
 
-    async def _steps(self, turn: Turn, history: list[Item]) -> AsyncGenerator[Event]:
+    async def _steps(self, turn: Turn, history: list[Item], log: RequestLog | None) -> AsyncGenerator[Event]:
         agent = turn.agent
         server_tools = await self.toolbox.specs(agent) if agent.tools else ()
         refuse_twins({tool.name for tool in server_tools}, turn.client_tools)
@@ -124,6 +125,7 @@ class Engine:
             tools=tools,
             options={name: value for name, value in options.items() if name not in FOR_THE_RUN},
             live=turn.live,
+            log=log,
         )
         asking, form, window = forced(every), form_of(options), Window(slides=options.get("truncation") == "auto")
         memory, usage, model, steps = self.memories[agent.memory], Usage(), agent.model, 0

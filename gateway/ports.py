@@ -17,6 +17,8 @@ from gateway.agents.spec import WEEK, AgentSpec, Asks
 from gateway.errors import GatewayError
 from gateway.events import ModelEvent, Usage
 from gateway.items import Answer, Item, StoredApproval, ToolCall, ToolResult, ToolType
+from gateway.model_requests import RequestLog, Requests
+from gateway.vectors import EmbeddingCall, Embeddings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ class ModelCall:
     `models` is tried in order: the primary, then the fallbacks; an entry is a LiteLLM model id such as
     `openai/gpt-4o-mini`. `items` is what the model sees, system message included.
     Unless `live`, nobody watches the deltas, and the provider may ask for the whole answer at once.
+    The provider notes what it sends in `log`, if there is one.
 
     `options` may hold: temperature, top_p, max_output_tokens, stop, seed, presence_penalty,
     frequency_penalty, logit_bias, tool_choice ("none" | "auto" | "required" | {"name": ...}), parallel_tool_calls,
@@ -106,6 +109,7 @@ class ModelCall:
     tools: Sequence[ToolSpec] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     live: bool = True
+    log: RequestLog | None = None
 
 
 class Provider(Protocol):
@@ -145,35 +149,6 @@ class Relay(Protocol):
         Retries as `Provider.stream` does, and raises ProviderError.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddingCall:
-    """One request for vectors: a vector for each of `texts`.
-
-    `tokens` are the same inputs as the client encoded them (`cl100k_base`), where it sent no text. `base64` is what the
-    client asked for, and what a provider may be asked for: packed numbers are a third of the work. `dimensions` is how
-    many numbers a vector shall have; None leaves it to the model.
-    """
-
-    model: str
-    texts: Sequence[str]
-    tokens: Sequence[Sequence[int]] | None = None
-    base64: bool = False
-    dimensions: int | None = None
-    user: str | None = None
-
-
-Vector = bytes | Sequence[float]
-"""The numbers of one vector; packed, they are float32 in little-endian order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embeddings:
-    """One vector for each input, in their order. `input_tokens` is 0 where the provider did not say."""
-
-    vectors: Sequence[Vector]
-    input_tokens: int
 
 
 class Embedder(Protocol):
@@ -267,16 +242,22 @@ class Store(Protocol):
         """
         ...
 
-    async def append(self, turn_id: str, *items: Item, begun: Sequence[str] = ()) -> None:
-        """Add output items, and the call_ids of the tool calls that are about to be `begun`: all or none."""
+    async def append(self, turn_id: str, *items: Item, begun: Sequence[str] = (), requests: Requests = ()) -> None:
+        """Add output items, the call_ids of the tool calls that are about to be `begun`, and the requests that were
+        sent meanwhile: all or none."""
         ...
 
-    async def end(self, turn_id: str, end: TurnEnd, *items: Item, log: bytes = b"") -> None:
-        """Add the last items and the ending in one transaction, and the `log` of its events if that is kept."""
+    async def end(self, turn_id: str, end: TurnEnd, *items: Item, log: bytes = b"", requests: Requests = ()) -> None:
+        """Add the last items, the last requests and the ending in one transaction, and the `log` of its events if that
+        is kept."""
         ...
 
     async def log(self, turn_id: str) -> bytes:
         """The log that `end` was given; empty if none was. Raises `NotFound`."""
+        ...
+
+    async def requests(self, turn_id: str) -> Requests:
+        """Those that `append` and `end` were given, oldest first. Raises `NotFound`."""
         ...
 
     async def history(self, turn_id: str) -> list[Item]:

@@ -27,6 +27,7 @@ from gateway.events import (
     Usage,
 )
 from gateway.items import ApprovalRequest, Item, ToolCall, ToolResult
+from gateway.model_requests import RequestLog, Requests
 from gateway.ports import Store, Turn, TurnEnd
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Recorder:
 
     `open_calls` are the calls without a result that the run begins with, `begun` the ids of those that an earlier
     process had begun. `said` is what the run had said before a stop of the gateway; readers are told it again. `log` is
-    what was published so far, of a run whose events are kept.
+    what was published so far, of a run whose events are kept. `requests` takes what is sent to providers, to be kept.
     """
 
     def __init__(
@@ -68,14 +69,17 @@ class Recorder:
         self._begun = set(begun)
         self._said = said
         self._log = log
+        self.requests = RequestLog() if recorded and turn.stored else None
         self._usage = Usage()
         self._unwritten: TurnEnd | None = None
         self._writing = asyncio.Lock()
 
     async def record(self, event: Event) -> None:
         """Take down what happened, in the order in which it did. Not for endings. Raises StorageFull."""
-        if isinstance(event, StepDone) and event.usage is not None:
-            self._usage += event.usage
+        if isinstance(event, StepDone):
+            self._usage += event.usage or Usage()
+            if self.requests is not None:
+                self.requests.answered(event.usage)
         if self._store is None:
             self._note(event)
             return
@@ -111,18 +115,26 @@ class Recorder:
     async def _write(self, store: Store, begun: Sequence[str] = ()) -> None:
         """Store what is held, note the calls that are about to begin, and show it."""
         if self._items or begun:
-            write = asyncio.ensure_future(store.append(self._turn.id, *self._items, begun=begun))
+            asked = self._asked()
+            write = asyncio.ensure_future(store.append(self._turn.id, *self._items, begun=begun, requests=asked))
             try:
                 await asyncio.shield(write)
             except asyncio.CancelledError:
                 # The write goes on. The run's end must know whether these items are stored.
                 await asyncio.wait([write])
                 if not write.cancelled() and write.exception() is None:
-                    self._written()
+                    self._written(asked)
                 raise
-        self._written()
+            self._written(asked)
+        else:
+            self._written()
 
-    def _written(self) -> None:
+    def _asked(self) -> Requests:
+        return () if self.requests is None else self.requests.over()
+
+    def _written(self, asked: Requests = ()) -> None:
+        if self.requests is not None:
+            self.requests.drop(len(asked))
         self._open = opened(self._open, self._items)
         self._items = []
         held, self._held = self._held, []
@@ -133,6 +145,8 @@ class Recorder:
         """End the run. Its readers have their ending when this returns, also when the store fails: see `unwritten`."""
         if isinstance(ending, RunFailed | RunCancelled):
             ending = replace(ending, usage=self._usage)
+            if self.requests is not None:
+                self.requests.failed(ending.error) if isinstance(ending, RunFailed) else self.requests.cancelled()
             if self._store is not None:
                 self._settle()
         if self._store is None:
@@ -141,7 +155,7 @@ class Recorder:
         end = to_end(ending)
         log = b"" if self._log is None else await asyncio.to_thread(pack, [*self._log, *self._held])
         try:
-            await self._store.end(self._turn.id, end, *self._items, log=log)
+            await self._store.end(self._turn.id, end, *self._items, log=log, requests=self._asked())
         except StorageFull as error:
             logger.error("The ending of run %s was not stored: %s", self._turn.id, error)
             self._unwritten = end
@@ -188,7 +202,7 @@ class Recorder:
         """
         async with self._writing:
             if self._store is not None and self._unwritten is not None:
-                await self._store.end(self._turn.id, self._unwritten, *self._items)
+                await self._store.end(self._turn.id, self._unwritten, *self._items, requests=self._asked())
                 self._unwritten = None
 
     def _settle(self) -> None:

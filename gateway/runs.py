@@ -293,7 +293,10 @@ class Runs:
         turn = run.turn
         try:
             # Closed here and not by the garbage collector: closing is what aborts the request to the provider.
-            async with asyncio.timeout(turn.agent.deadline), aclosing(self._engine.run(turn, history)) as events:
+            async with (
+                asyncio.timeout(turn.agent.deadline),
+                aclosing(self._engine.run(turn, history, recorder.requests)) as events,
+            ):
                 async for event in events:
                     if isinstance(event, Ending):
                         return event

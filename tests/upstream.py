@@ -15,23 +15,26 @@ from gateway.http_server import server
 
 Step = dict[str, Any]
 """`text`, or `call` (name, arguments), or `status` with `error`; `hold` is an event to wait for before the end;
-`cut` ends the stream without a finish reason; `logprobs` are tokens, one for each word of the text."""
+`cut` ends the stream without a finish reason; `logprobs` are tokens, one for each word of the text; `usage` is USAGE
+unless said."""
 
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
 
 class Upstream:
-    """`requests` are the bodies, `gone` is set when a client hung up in the middle of an answer."""
+    """`requests` are the bodies, `bodies` their bytes; `gone` is set when a client hung up before the end."""
 
     def __init__(self, *steps: Step) -> None:
         self.steps = list(steps)
         self.requests: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
         self.asked = asyncio.Event()
         self.gone = asyncio.Event()
         self.url = ""
 
     async def answer(self, request: Request) -> Response:
+        self.bodies.append(await request.body())
         self.requests.append(await request.json())
         self.asked.set()
         step = self.steps.pop(0)
@@ -59,7 +62,9 @@ class Upstream:
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if "call" in step else "stop"}
         if "logprobs" in step:
             choice["logprobs"] = {"content": step["logprobs"]}
-        yield json.dumps({"id": "c", "object": "chat.completion", "choices": [choice], "usage": USAGE})
+        yield json.dumps(
+            {"id": "c", "object": "chat.completion", "choices": [choice], "usage": step.get("usage", USAGE)}
+        )
 
     async def stream(self, step: Step) -> AsyncIterator[str]:
         finished = False
@@ -72,7 +77,8 @@ class Upstream:
                 await hold.wait()
             if not step.get("cut"):
                 yield frame({"delta": {}, "finish_reason": "tool_calls" if "call" in step else "stop"})
-                yield f"data: {json.dumps({'id': 'c', 'choices': [], 'usage': USAGE})}\n\ndata: [DONE]\n\n"
+                last = {"id": "c", "choices": [], "usage": step.get("usage", USAGE)}
+                yield f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n"
             finished = True
         finally:
             if not finished:

@@ -7,6 +7,8 @@ have is the list of Open Responses (https://www.openresponses.org).
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.prompt_tokens import SECTIONS
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
@@ -113,6 +115,31 @@ SCHEMAS: dict[str, Schema] = {
             "user": TEXT,
         },
         optional=("user",),
+    ),
+    "Prompt": record(
+        {
+            "id": TEXT,
+            "object": either("response.prompt", "chat.completion.prompt"),
+            "data": listed(
+                record(
+                    {
+                        "index": WHOLE,
+                        "created_at": WHOLE,
+                        "model": TEXT,
+                        "url": TEXT,
+                        "status": either("completed", "failed", "cancelled"),
+                        "error": maybe(record({"code": TEXT, "message": TEXT})),
+                        "body": TEXT,
+                        "body_sha256": TEXT,
+                        "exact": YES_NO,
+                        "redacted": YES_NO,
+                        "tokens": record(dict.fromkeys((*SECTIONS, "total"), WHOLE)),
+                        "tokens_counted": either("scaled_to_usage", "estimate"),
+                        "usage": maybe(ref("ResponseUsage")),
+                    }
+                )
+            ),
+        }
     ),
     "CompletionUsage": record({"prompt_tokens": WHOLE, "completion_tokens": WHOLE, "total_tokens": WHOLE}),
     "ToolCall": record(

@@ -25,8 +25,9 @@ from gateway.apis._inputs import MOST_INPUT_VALUES, Inputs, read_inputs
 from gateway.apis._wire import JsonResponse, parse
 from gateway.errors import InvalidRequest
 from gateway.items import Message, Text, new_id
-from gateway.ports import Embedder, EmbeddingCall, Embeddings, Store, Turn, Vector
+from gateway.ports import Embedder, Store, Turn
 from gateway.runs import Runs
+from gateway.vectors import EmbeddingCall, Embeddings, Vector
 
 FEW_NUMBERS = 16_384
 """How many are written out on the event loop; it takes a millisecond. More are written on a thread."""

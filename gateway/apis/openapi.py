@@ -104,6 +104,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/v1/responses/{id}/input_items"): Operation(
         summary="What a response was asked with", query=PAGE, answer="ItemList"
     ),
+    ("GET", "/v1/responses/{id}/prompt"): Operation(
+        summary="The requests that were sent to providers for a response, as they were sent", answer="Prompt"
+    ),
+    ("GET", "/v1/chat/completions/{id}/prompt"): Operation(
+        summary="The requests that were sent to providers for a stored completion, as they were sent", answer="Prompt"
+    ),
     ("GET", "/v1/models"): Operation(summary="The agents, and the models that the settings list", answer="ModelList"),
     ("GET", "/v1/models/{name}"): Operation(summary="An agent or a model", answer="Model"),
     ("DELETE", "/v1/models/{name}"): Operation(summary="Refused: agents and models are the host's"),

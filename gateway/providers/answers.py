@@ -12,6 +12,7 @@ from gateway.events import ModelEvent
 from gateway.ports import ModelCall
 from gateway.providers.chat_chunks import ChunkDecoder
 from gateway.providers.logprobs import ScoredDecoder
+from gateway.providers.sent import as_sent
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Target
 from gateway.providers.transport import Reply
@@ -89,8 +90,14 @@ class EventReader(HttpReader[ModelEvent]):
 
     def __init__(self, call: ModelCall, target: Target) -> None:
         super().__init__(target)
+        self._log = call.log
         self._decoder = decoder(call, target)
         self._sse: SseParser | None = None
+
+    def _note(self, url: str, body: bytes) -> None:
+        """This is about to be sent."""
+        if self._log is not None:
+            self._log.sent(as_sent(self._target, url, body))
 
     @abstractmethod
     def _event(self, data: bytes, out: list[ModelEvent]) -> bool:

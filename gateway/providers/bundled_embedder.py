@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gateway.errors import ContextTooLong, ProviderError, ProviderRefused
-from gateway.ports import EmbeddingCall, Embeddings
 from gateway.retrieval.errors import ModelMissing
 from gateway.retrieval.lazy import load_embedder
 from gateway.retrieval.model_files import MODEL_FOLDER
+from gateway.vectors import EmbeddingCall, Embeddings
 
 if TYPE_CHECKING:
     from gateway.retrieval.embedding import Embedder

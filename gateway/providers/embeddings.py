@@ -14,7 +14,6 @@ from typing import Any, Protocol, Self, cast
 import orjson
 
 from gateway.errors import ProviderError, ProviderRefused
-from gateway.ports import EmbeddingCall, Embeddings, Vector
 from gateway.providers.answers import HttpReader, Reader, whole
 from gateway.providers.chat_body import Json
 from gateway.providers.litellm_import import LiteLLM
@@ -24,6 +23,7 @@ from gateway.providers.openai_wire import wire_headers
 from gateway.providers.targets import Answer, Target
 from gateway.providers.transport import Reply, Transport
 from gateway.providers.vendor_errors import from_body, parsed
+from gateway.vectors import EmbeddingCall, Embeddings, Vector
 
 LARGEST_ANSWER = 192 * 1024 * 1024
 """Bytes. The most that OpenAI can be asked for, 2048 vectors of 3072 numbers, is 130 MB when written out."""

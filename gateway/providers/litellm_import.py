@@ -11,9 +11,11 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from gateway.providers.litellm_requests import Listener, Told, listened
 from gateway.slow_import import import_now
 
 BEFORE_IMPORT = {
@@ -28,6 +30,8 @@ BEFORE_IMPORT = {
 WARNINGS = (r"Items? .* on TypedDict class", r"Accessing the 'model_\w+' attribute on the instance is deprecated")
 """What pydantic says of LiteLLM's own types, at its import and in its calls."""
 
+TRANSPORT = "litellm.llms.custom_httpx.aiohttp_transport"
+
 LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 
 
@@ -37,6 +41,7 @@ class LiteLLM:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._module: Any = None
+        self._listener: Listener | None = None
 
     @property
     def loaded(self) -> bool:
@@ -48,10 +53,22 @@ class LiteLLM:
             await asyncio.to_thread(self._load)
         return self._module
 
+    @contextmanager
+    def heard(self, told: Told) -> Generator[None]:
+        """Tell of each request that LiteLLM sends in this context. It must have been loaded."""
+        assert self._listener is not None
+        before = self._listener.set(told)
+        try:
+            yield
+        finally:
+            self._listener.reset(before)
+
     def _load(self) -> None:
         with self._lock:
             if self._module is None:
-                self._module = prepared(import_now, os.environ)
+                module = prepared(import_now, os.environ)
+                self._listener = listened(import_now(TRANSPORT).LiteLLMAiohttpTransport)
+                self._module = module
 
 
 def prepared(load: Any, environ: Any) -> Any:

@@ -7,8 +7,11 @@ iterator below it is closed too; its exceptions are chosen by words, so the vend
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+import orjson
 
 from gateway.errors import ProviderError
 from gateway.events import ModelEvent
@@ -17,6 +20,7 @@ from gateway.providers.answers import Reader, decoder
 from gateway.providers.chat_body import Json, chat_body, tool_body
 from gateway.providers.litellm_import import LiteLLM, variables
 from gateway.providers.litellm_shapes import as_chunk, fitted, from_exception
+from gateway.providers.sent import as_sent
 from gateway.providers.targets import Answer, Target
 
 NO_STREAM = frozenset({"cohere", "cohere_chat"})
@@ -71,6 +75,10 @@ class LiteLLMAnswer(Reader[ModelEvent]):
         self._body = body
         self._live = call.live
         self._secrets = (*target.secrets, *credentials.values())
+        self._credentials = credentials
+        self._log = call.log
+        self._request: Json = {}
+        self._heard = False
         self._given = frozenset(credentials) | frozenset(target.provider.extra)
         self._decoder = decoder(call, target, trusted=False)
         self._stream: Any = None
@@ -96,16 +104,19 @@ class LiteLLMAnswer(Reader[ModelEvent]):
 
     async def _read(self, out: list[ModelEvent]) -> bool:
         if self._stream is None:
-            answer = await self._ask()
-            if not hasattr(answer, "__aiter__"):
+            litellm = await self._litellm.module()
+            with self._listening():
+                answer = await self._ask(litellm)
+                if hasattr(answer, "__aiter__"):
+                    # As an argument (`stream_options`) LiteLLM refuses it for vendors that need no asking.
+                    answer.stream_options, answer.send_stream_usage = {"include_usage": True}, True
+                    self._stream, self._chunks = answer, answer.__aiter__()
+                    if self._target.litellm_provider in GOOGLE:
+                        await answer.fetch_stream()
+                        self._google = GoogleFinish(layers(answer))
+            if self._stream is None:
                 self._whole(answer, out)
                 return True
-            # As an argument (`stream_options`) LiteLLM refuses it for vendors that need no asking.
-            answer.stream_options, answer.send_stream_usage = {"include_usage": True}, True
-            self._stream, self._chunks = answer, answer.__aiter__()
-            if self._target.litellm_provider in GOOGLE:
-                await answer.fetch_stream()
-                self._google = GoogleFinish(layers(answer))
         stream = self._stream
         before = stream.received_finish_reason or stream.intermittent_finish_reason
         try:
@@ -123,14 +134,31 @@ class LiteLLMAnswer(Reader[ModelEvent]):
         self._decoder.feed(chunk, out)
         return False
 
+    @contextmanager
+    def _listening(self) -> Generator[None]:
+        """Note what LiteLLM sends; what it was given, where that is not heard."""
+        if self._log is None:
+            yield
+            return
+        try:
+            with self._litellm.heard(self._note):
+                yield
+        finally:
+            if self._request and not self._heard:
+                self._note(self._target.base_url, orjson.dumps(self._request), exact=False)
+
+    def _note(self, url: str, body: bytes, *, exact: bool = True) -> None:
+        if self._log is not None:
+            self._heard = True
+            self._log.sent(as_sent(self._target, url, body, self._credentials, exact=exact))
+
     def _whole(self, answer: Any, out: list[ModelEvent]) -> None:
         self._decoder.feed(as_chunk(answer), out)
         if self._target.litellm_provider in GOOGLE:
             self._decoder.finish = native_finish(answer)
         self._decoder.end(out)
 
-    async def _ask(self) -> Any:
-        litellm = await self._litellm.module()
+    async def _ask(self, litellm: Any) -> Any:
         target = self._target
         model = f"{target.litellm_provider}/{target.model}"
         supported: Any = litellm.get_supported_openai_params(
@@ -138,6 +166,7 @@ class LiteLLMAnswer(Reader[ModelEvent]):
         )
         allowed = {*(supported or ()), "model", "messages", *self._given}
         request = fitted(self._body, allowed, target.provider.name)
+        self._request = {name: value for name, value in request.items() if name not in self._given}
         return await litellm.acompletion(
             **{
                 **request,

@@ -51,9 +51,13 @@ class OpenAIWire:
         if endpoint is None:
             if len(self._endpoints) >= MOST_ENDPOINTS:
                 self._endpoints.clear()
-            endpoint = self._transport.endpoint(f"{target.base_url}/chat/completions", wire_headers(target))
+            endpoint = self._transport.endpoint(address(target), wire_headers(target))
             self._endpoints[target] = endpoint
         return endpoint
+
+
+def address(target: Target) -> str:
+    return f"{target.base_url}/chat/completions"
 
 
 def wire_headers(target: Target) -> dict[str, str]:
@@ -78,6 +82,7 @@ class WireAnswer(EventReader):
 
     async def _post(self) -> Reply:
         body, self._body = self._body, b""
+        self._note(address(self._target), body)
         return await self._endpoint.post(body)
 
     def _event(self, data: bytes, out: list[ModelEvent]) -> bool:

@@ -20,7 +20,8 @@ from gateway.errors import (
     ProviderRefused,
 )
 from gateway.events import ModelEvent
-from gateway.ports import EmbeddingCall, Embeddings, ModelCall
+from gateway.model_requests import RequestLog
+from gateway.ports import ModelCall
 from gateway.providers.embeddings import EmbeddingLanes, OwnEmbedder, no_vectors
 from gateway.providers.http_client import PooledTransport
 from gateway.providers.litellm_import import LiteLLM
@@ -36,6 +37,7 @@ from gateway.providers.targets import Answer, LaneClient, StartedProvider, Targe
 from gateway.providers.transformed import Transformed
 from gateway.providers.transport import AiohttpTransport, Transport
 from gateway.providers.vendors import VENDORS
+from gateway.vectors import EmbeddingCall, Embeddings
 
 Said = TypeVar("Said")
 
@@ -158,7 +160,7 @@ class ProviderRouter:
             try:
                 target = await self._target(model)
                 begin = partial(self._lane(target).begin, with_defaults(call, target))
-                return await self._attempts(begin, target, started, live=call.live, more=more)
+                return await self._attempts(begin, target, started, live=call.live, more=more, log=call.log)
             except ProviderError as error:
                 failure = error
             if not may_fall_back(failure):
@@ -168,7 +170,14 @@ class ProviderRouter:
         raise failure
 
     async def _attempts(
-        self, begin: Callable[[Target], Answer[Said]], target: Target, started: float, *, live: bool, more: bool
+        self,
+        begin: Callable[[Target], Answer[Said]],
+        target: Target,
+        started: float,
+        *,
+        live: bool,
+        more: bool,
+        log: RequestLog | None = None,
     ) -> Begun[Said]:
         """`more`: another model is waiting to be tried."""
         loop = asyncio.get_running_loop()
@@ -183,6 +192,8 @@ class ProviderRouter:
                 await answer.close()
                 if not isinstance(error, ProviderError):
                     raise
+                if log is not None:
+                    log.failed(error)
                 left = started + target.limits.total - loop.time()
                 pause = pause_before_retry(error, attempt, left, more=more, waited=waited)
                 if attempt >= target.limits.retries or pause is None:

@@ -147,6 +147,7 @@ class TransformedAnswer(EventReader):
             request = await asyncio.to_thread(self._prepare, litellm)
             self._prepared.add(self._target.litellm_provider)
         self._request = request
+        self._note(request.url, request.body)
         return await self._transport.endpoint(request.url, request.headers).post(request.body)
 
     def _prepare(self, litellm: Any) -> Request:

@@ -141,3 +141,23 @@ def m007_approvals(db: Database) -> None:
     db.conn.execute("create index approvals_open on approvals (owner) where approved is null")
     db.conn.execute("alter table turns add column stored integer not null default 1")
     db.conn.execute("create index turns_kept on turns (n) where stored = 0")
+
+
+@MIGRATIONS()
+def m008_requests(db: Database) -> None:
+    """What was sent to providers.
+
+    requests.n       turns.n times 2**20, and one more for each further request: no index is needed to find a turn's
+    requests.head    ModelRequest without its body, as JSON
+    requests.digest  sha256 of the body, and `size` its length
+    requests.base    another request, of this turn or one that it continues; null: the body stands alone
+    requests.first   so many bytes of the base begin the body, `last` so many end it, and `rest` is in between, as
+                     raw deflate if it is shorter than that
+    """
+    columns = {"n": int, "head": str, "digest": bytes, "base": int, "first": int, "last": int, "size": int}
+    db.table("requests").create(
+        {**columns, "rest": bytes},
+        pk="n",
+        not_null={"head", "digest", "first", "last", "size", "rest"},
+        strict=True,
+    )

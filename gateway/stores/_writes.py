@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gateway.errors import ConversationLocked, InvalidRequest, NotFound
 from gateway.items import Answer
 from gateway.ports import Conversation, Turn, TurnEnd
+from gateway.stores import _requests
 from gateway.stores._reads import BRANCH, CONVERSATION, no_approval, no_conversation, no_item, no_turn
 from gateway.stores._rows import load_conversation
 
@@ -98,14 +99,21 @@ def begin(
 
 
 def append(
-    db: sqlite3.Connection, turn_id: str, items: Sequence[Row], requests: Sequence[Request], begun: Sequence[str]
-) -> None:
+    db: sqlite3.Connection,
+    turn_id: str,
+    items: Sequence[Row],
+    requests: Sequence[Request],
+    begun: Sequence[str],
+    sent: Sequence[_requests.Row],
+) -> list[int]:
+    """The n of what was `sent`."""
     n, _ = _running(db, turn_id)
     _add(db, n, 1, items, requests)
     if begun:
         db.executemany(
             "insert into intents (turn, call_id) values (?, ?) on conflict do nothing", [(n, c) for c in begun]
         )
+    return _requests.add(db, n, sent)
 
 
 def end(
@@ -116,16 +124,18 @@ def end(
     items: Sequence[Row],
     requests: Sequence[Request],
     log: bytes,
-) -> bool:
-    """`ending` is `dump_end(end)`. Whether the turn was deleted while it ran."""
+    sent: Sequence[_requests.Row],
+) -> tuple[bool, list[int]]:
+    """`ending` is `dump_end(end)`. Whether the turn was deleted while it ran, and the n of what was `sent`."""
     n, deleted = _running(db, turn_id)
     _add(db, n, 1, items, requests)
     _close(db, n, end, ending)
     if log:
         db.execute("update turns set log = ? where n = ?", (log, n))
+    ns = _requests.add(db, n, sent)
     if deleted:
         _purge(db, n)
-    return bool(deleted)
+    return bool(deleted), ns
 
 
 def rewire(db: sqlite3.Connection, turn_id: str, wire: str) -> None:
@@ -248,5 +258,6 @@ def _purge(db: sqlite3.Connection, n: int | None) -> None:
         db.execute("delete from items where turn = ?", (n,))
         db.execute("delete from intents where turn = ?", (n,))
         db.execute("delete from approvals where turn = ?", (n,))
+        _requests.remove(db, n)
         db.execute("delete from turns where n = ?", (n,))
         n = rows[0][0]

@@ -13,11 +13,13 @@ from typing import Any, Self
 
 from gateway.errors import GatewayError, StorageFull
 from gateway.items import Answer, Item, StoredApproval
+from gateway.model_requests import Requests
 from gateway.ports import Conversation, StoredTurn, Turn, TurnEnd
-from gateway.stores import _reads, _writes
+from gateway.stores import _reads, _requests, _writes
 from gateway.stores._histories import Histories
 from gateway.stores._lock import lock
 from gateway.stores._readers import Readers
+from gateway.stores._requests import Bodies
 from gateway.stores._rows import dump_agent, dump_end, dump_items, dump_request, dump_requests, to_json
 from gateway.stores._writer import Writer
 
@@ -43,6 +45,7 @@ class SQLiteStore:
             )
         self._path = Path(path).absolute()
         self._histories = Histories()
+        self._bodies = Bodies()
         self._agents: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -90,23 +93,32 @@ class SQLiteStore:
         def committed(_: None) -> None:
             self._agents.add(agent)
             self._histories.begun(turn.id, turn.parent, [*turn.input, *output], size + more)
+            self._bodies.begun(turn.id, turn.parent)
 
         await self._writer.write(operation, committed)
 
-    async def append(self, turn_id: str, *items: Item, begun: Sequence[str] = ()) -> None:
+    async def append(self, turn_id: str, *items: Item, begun: Sequence[str] = (), requests: Requests = ()) -> None:
         rows, size = dump_items(items)
-        operation = partial(_writes.append, turn_id=turn_id, items=rows, requests=dump_requests(items), begun=begun)
-        await self._writer.write(operation, lambda _: self._histories.added(turn_id, items, size))
+        asked, sent = dump_requests(items), await self._bodies.packed(turn_id, requests)
+        operation = partial(_writes.append, turn_id=turn_id, items=rows, requests=asked, begun=begun, sent=sent)
 
-    async def end(self, turn_id: str, end: TurnEnd, *items: Item, log: bytes = b"") -> None:
+        def committed(ns: list[int]) -> None:
+            self._histories.added(turn_id, items, size)
+            self._bodies.stored(turn_id, requests, sent, ns)
+
+        await self._writer.write(operation, committed)
+
+    async def end(self, turn_id: str, end: TurnEnd, *items: Item, log: bytes = b"", requests: Requests = ()) -> None:
         rows, size = dump_items(items)
-        requests, ending = dump_requests(items), dump_end(end)
+        asked, ending, sent = dump_requests(items), dump_end(end), await self._bodies.packed(turn_id, requests)
         operation = partial(
-            _writes.end, turn_id=turn_id, end=end, ending=ending, items=rows, requests=requests, log=log
+            _writes.end, turn_id=turn_id, end=end, ending=ending, items=rows, requests=asked, log=log, sent=sent
         )
 
-        def committed(deleted: bool) -> None:
+        def committed(outcome: tuple[bool, list[int]]) -> None:
+            deleted, ns = outcome
             self._histories.added(turn_id, items, size)
+            self._bodies.stored(turn_id, requests, sent, ns)
             if deleted:
                 self._histories.forget(turn_id)
 
@@ -114,6 +126,9 @@ class SQLiteStore:
 
     async def log(self, turn_id: str) -> bytes:
         return await self._readers.read(partial(_reads.log, turn_id=turn_id))
+
+    async def requests(self, turn_id: str) -> Requests:
+        return await self._readers.read(partial(_requests.requests, turn_id=turn_id))
 
     async def history(self, turn_id: str) -> list[Item]:
         """As the port says; NotFound for an unknown turn and for a deleted one that has ended."""

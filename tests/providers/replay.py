@@ -46,6 +46,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: Any
+    raw: bytes = b""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the client hung up before the answer was whole."""
 
@@ -136,7 +137,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
             body += await reader.readexactly(size)
             await reader.readline()
         await reader.readline()
-    return Request(line.split(b" ")[1].decode(), headers, json.loads(body) if body else None)
+    return Request(line.split(b" ")[1].decode(), headers, json.loads(body) if body else None, body)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What only the SQLite store promises: one process, one writer, and what a crash or a full disk leaves behind."""
 
 import asyncio
+import hashlib
 import os
 import re
 import resource
@@ -19,7 +20,7 @@ from sqlite_utils import Database
 from gateway.errors import StorageFull
 from gateway.stores._schema import MIGRATIONS
 from gateway.stores.sqlite import SQLiteStore
-from tests.stores.turns import DONE, asked, exchange, said
+from tests.stores.turns import DONE, asked, exchange, said, sent
 
 pytestmark = pytest.mark.anyio
 
@@ -281,19 +282,36 @@ async def test_the_files_are_private(path: Path) -> None:
 async def test_what_nothing_continues_is_really_removed_when_deleted(path: Path) -> None:
     async with SQLiteStore(f"sqlite:///{path}") as store:
         first = await exchange(store, said("a"), said("b"))
-        second = await exchange(store, said("c"), said("d"), first)
+        second = asked(said("c"), parent=first)
+        await store.begin(second)
+        await store.end(second.id, DONE, said("d"), requests=[sent("c")])
         await store.delete(first)
-        await store.delete(second)
+        await store.delete(second.id)
         running = asked(said("e"))
         await store.begin(running)
         await store.append(running.id, begun=["1"])
         await store.delete(running.id)
         await store.end(running.id, DONE)
     with sqlite3.connect(path) as database:
-        for table in ("turns", "items", "intents"):
+        for table in ("turns", "items", "intents", "requests"):
             assert database.execute(f"select count(*) from {table}").fetchall() == [(0,)]
         assert database.execute("select count(*) from agents").fetchall() == [(1,)]
     database.close()
+
+
+async def test_a_conversation_is_not_stored_again_with_each_request(path: Path) -> None:
+    messages = [f'"{hashlib.sha256(bytes([n])).hexdigest()}"' for n in range(64)]
+    async with SQLiteStore(f"sqlite:///{path}") as store:
+        parent = None
+        for n in range(len(messages)):
+            turn = asked(said("hi"), parent=parent)
+            await store.begin(turn)
+            await store.end(turn.id, DONE, requests=[sent(*messages[: n + 1])])
+            parent = turn.id
+    with sqlite3.connect(path) as database:
+        ((size,),) = database.execute("select sum(length(rest)) from requests").fetchall()
+    database.close()
+    assert size < 2 * len(sent(*messages).body)
 
 
 async def test_a_closed_store_refuses_at_once(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from gateway.agents.spec import AgentSpec, ToolGrant
 from gateway.items import Item, Message, Text, new_id
+from gateway.model_requests import ModelRequest
 from gateway.ports import Store, Turn, TurnEnd
 
 AGENT = AgentSpec(
@@ -24,6 +25,12 @@ def said(text: str, role: str = "user") -> Message:
 
 def asked(*items: Item, parent: str | None = None, conversation: str | None = None) -> Turn:
     return Turn(id=new_id("resp"), agent=AGENT, input=items, parent=parent, conversation=conversation, created_at=1.5)
+
+
+def sent(*messages: str) -> ModelRequest:
+    """A request with these messages in its body."""
+    body = f'{{"messages":[{",".join(messages)}],"tools":[]}}'.encode()
+    return ModelRequest(model="x/m", url="https://x/v1", body=body, created_at=1.5, status="completed")
 
 
 async def exchange(

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.apis._items import metadata_of
 from gateway.apis._own import own_turn
 from gateway.apis._pages import list_of, page_of, page_query
+from gateway.apis._prompt import prompt_of
 from gateway.apis._wire import json_response, parse
 from gateway.apis.chat.choices import choice_id
 from gateway.apis.chat.messages import Wire, to_messages
@@ -76,6 +77,12 @@ class StoredCompletions:
         listed = [{"id": f"{stored.turn.id}-{n}", **message} for n, message in enumerate(to_messages(history))]
         return json_response(page_of(listed, request.query_params, "asc"))
 
+    async def prompt(self, request: Request) -> Response:
+        """What was sent for all of its choices, choice by choice."""
+        first = (await self._find(request)).turn
+        ids = [choice_id(first.id, index) for index in range(first.wire["choices"])]
+        return await prompt_of(self._store, ids, "chat.completion")
+
     async def _find(self, request: Request) -> StoredTurn:
         id = request.path_params["id"]
         missing = NotFound(f"Chat completion with id '{id}' not found.", param="id")
@@ -110,4 +117,5 @@ def routes(runs: Runs, store: Store) -> list[BaseRoute]:
         Route("/v1/chat/completions/{id}", api.update, methods=["POST"]),
         Route("/v1/chat/completions/{id}", api.delete, methods=["DELETE"]),
         Route("/v1/chat/completions/{id}/messages", api.messages, methods=["GET"]),
+        Route("/v1/chat/completions/{id}/prompt", api.prompt, methods=["GET"]),
     ]

@@ -12,6 +12,7 @@ from gateway.agents.catalog import Catalog
 from gateway.apis._items import to_wire
 from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
+from gateway.apis._prompt import prompt_of
 from gateway.apis._references import dereferenced
 from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended, wanted
 from gateway.apis.responses.fold import fold, left_open, read_back
@@ -115,6 +116,10 @@ class Responses:
         stored = await self._find(request)
         return json_response(page_of(to_wire(stored.turn.input), request.query_params))
 
+    async def prompt(self, request: Request) -> Response:
+        stored = await self._find(request)
+        return await prompt_of(self._store, [stored.turn.id], "response")
+
     async def _find(self, request: Request) -> StoredTurn:
         """The turn, if this key may see it."""
         id = request.path_params["id"]
@@ -148,4 +153,5 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
         Route("/v1/responses/{id}", api.delete, methods=["DELETE"]),
         Route("/v1/responses/{id}/cancel", api.cancel, methods=["POST"]),
         Route("/v1/responses/{id}/input_items", api.input_items, methods=["GET"]),
+        Route("/v1/responses/{id}/prompt", api.prompt, methods=["GET"]),
     ]

@@ -1,8 +1,8 @@
 """The response object and its parts. `stream.py` fills it, whether anybody watches or not."""
 
 from gateway.apis._items import Wire
+from gateway.apis._usage import to_usage
 from gateway.errors import GatewayError
-from gateway.events import Usage
 from gateway.ports import Turn, TurnEnd
 
 ECHO: Wire = {
@@ -72,16 +72,3 @@ def to_ending(end: TurnEnd) -> Wire:
 def to_error(error: GatewayError) -> Wire:
     default = "invalid_prompt" if error.type == "invalid_request_error" else "server_error"
     return {"code": ERROR_CODES.get(error.type, default), "message": str(error)}
-
-
-def to_usage(usage: Usage) -> Wire:
-    return {
-        "input_tokens": usage.input_tokens,
-        "input_tokens_details": {
-            "cached_tokens": usage.cached_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
-        "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-    }

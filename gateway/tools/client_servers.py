@@ -138,7 +138,8 @@ class JoinedToolbox:
             inner = httpx2.AsyncHTTPTransport(trust_env=False)
             return GuardedTransport(inner, public_only=public_only, secrets=secrets)
 
-        upstream = self._upstreams[label] = Upstream(f"{label} of a client", settings, lambda: None, transport)
+        upstream = Upstream(f"{label} of a client", settings, lambda: None, transport, listens=False)
+        self._upstreams[label] = upstream
         upstream.start()
         return upstream
 

@@ -63,12 +63,14 @@ async def connect(
     changed: Callable[[], None],
     last_words: deque[str],
     transport: Callable[[], httpx2.AsyncBaseTransport] = httpx2.AsyncHTTPTransport,
+    *,
+    listens: bool = True,
 ) -> "AsyncGenerator[Connection]":
     """Enter and leave it in one task, inside a deadline: a silent server holds it up for ever.
 
     `server` is the object of a `module`. `changed` is called when the tool list may have changed and when the
     connection may have ended. A child's last lines on stderr are put into `last_words`. `transport` makes what a `url`
-    is reached through.
+    is reached through. Only a connection that `listens` hears of changed tools.
     """
     async with AsyncExitStack() as stack:
         ended = anyio.Event()
@@ -107,7 +109,7 @@ async def connect(
         group = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(group.cancel_scope.cancel)
         capability = client.server_capabilities.tools
-        if capability and capability.list_changed:
+        if listens and capability and capability.list_changed:
             announces = True
             group.start_soon(_listen, client, changed)
         yield Connection(client, ended)

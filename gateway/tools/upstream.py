@@ -44,6 +44,8 @@ class Upstream:
         settings: ServerSettings,
         changed: Callable[[], None],
         transport: Callable[[], httpx2.AsyncBaseTransport] = httpx2.AsyncHTTPTransport,
+        *,
+        listens: bool = True,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -53,6 +55,7 @@ class Upstream:
         self.server: InProcessServer | None = None
         self._changed = changed
         self._transport = transport
+        self._listens = listens
         self._link: Link | None = None
         self._settled = asyncio.Event()
         self._tried = asyncio.Event()
@@ -191,7 +194,13 @@ class Upstream:
         with anyio.CancelScope(deadline=anyio.current_time() + limit) as self._scope:
             server = await self._load()
             async with connect(
-                self.name, self.settings, server, self._wake.set, self._last_words, self._transport
+                self.name,
+                self.settings,
+                server,
+                self._wake.set,
+                self._last_words,
+                self._transport,
+                listens=self._listens,
             ) as link:
                 tools = await link.tools()
                 self._scope.deadline = math.inf

@@ -6,7 +6,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,24 +61,26 @@ def guest(tmp_path: Path) -> Iterator[Guest]:
 
 
 Answer = tuple[int, dict[str, str], bytes]
-StrangeServer = Callable[[Callable[[dict[str, Any], dict[str, str]], Answer]], AbstractAsyncContextManager[str]]
+Answering = Callable[[dict[str, Any], dict[str, str]], Answer | Awaitable[Answer]]
+StrangeServer = Callable[[Answering], AbstractAsyncContextManager[str]]
 
 
 @pytest.fixture
 def strange_server() -> StrangeServer:
-    """`async with strange_server(answer) as url`: `answer(message, headers)` gives the status, headers and body."""
+    """`async with strange_server(answer) as url`: `answer(message, headers)` gives the status, headers and body, or waits for them."""
 
     @contextlib.asynccontextmanager
-    async def serve(answer: Callable[[dict[str, Any], dict[str, str]], Answer]) -> AsyncIterator[str]:
+    async def serve(answer: Answering) -> AsyncIterator[str]:
         async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 while head := await reader.readuntil(b"\r\n\r\n"):
                     lines = head.decode().split("\r\n")[1:-2]
                     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
                     body = await reader.readexactly(int(headers.get("content-length", 0)))
-                    status, more, content = answer(json.loads(body) if body else {}, headers)
-                    said = {"content-type": "application/json", "content-length": str(len(content)), **more}
-                    told = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+                    said = answer(json.loads(body) if body else {}, headers)
+                    status, more, content = said if isinstance(said, tuple) else await said
+                    shown = {"content-type": "application/json", "content-length": str(len(content)), **more}
+                    told = "".join(f"{name}: {value}\r\n" for name, value in shown.items())
                     writer.write(f"HTTP/1.1 {status} OK\r\n{told}\r\n".encode() + content)
                     await writer.drain()
             writer.close()
@@ -116,5 +118,7 @@ def legacy(message: dict[str, Any], tools: list[dict[str, Any]]) -> Answer:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another process brings about."""
     with anyio.fail_after(20):
-        while not condition():
+        while True:
+            if condition():
+                return
             await anyio.sleep(0.01)

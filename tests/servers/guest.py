@@ -1,4 +1,4 @@
-"""A tool server that a client brings: `python guest.py FD FOLDER`, over streamable HTTP on a socket that the test bound.
+"""A tool server that a client brings: `python guest.py FD FOLDER`, over HTTP on a socket that the test has bound.
 
 It wants the token `s3cret-token-of-the-client`, repeats what it was sent where it should not, and writes what it is
 asked into FOLDER/asked.

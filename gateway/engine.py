@@ -34,6 +34,7 @@ from gateway.items import (
     Reasoning,
     Text,
     ToolCall,
+    ToolList,
     ToolResult,
     approval_of,
     new_id,
@@ -161,7 +162,7 @@ class Engine:
                 yield RunCompleted(reason="max_steps", usage=usage, model=model)
                 return
 
-            view = await memory.view(turn, history)
+            view = await memory.view(turn, [item for item in history if not isinstance(item, ToolList)])
             steps, finish = steps + 1, "stop"
             async with aclosing(self._asked(replace(asking, items=view), ours, history, window, form)) as events:
                 async for event in events:

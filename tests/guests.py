@@ -67,7 +67,7 @@ StrangeServer = Callable[[Answering], AbstractAsyncContextManager[str]]
 
 @pytest.fixture
 def strange_server() -> StrangeServer:
-    """`async with strange_server(answer) as url`: `answer(message, headers)` gives the status, headers and body, or waits for them."""
+    """`async with strange_server(answer) as url`: `answer(message, headers)` is status, headers and body, or a wait."""
 
     @contextlib.asynccontextmanager
     async def serve(answer: Answering) -> AsyncIterator[str]:

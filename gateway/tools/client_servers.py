@@ -6,6 +6,7 @@ own, the client says which of them the run may use, and who must approve a call.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
@@ -42,10 +43,18 @@ FORGOTTEN = (
 class JoinedToolbox:
     """A `ports.JoinedToolbox` over the gateway's own, `inner`. `close` it when the run is over."""
 
-    def __init__(self, inner: Toolbox, turn: Turn, history: Sequence[Item], settings: ClientServerSettings) -> None:
+    def __init__(
+        self,
+        inner: Toolbox,
+        turn: Turn,
+        history: Sequence[Item],
+        settings: ClientServerSettings,
+        tls: ssl.SSLContext,
+    ) -> None:
         self._inner = inner
         self._turn = turn
         self._settings = settings
+        self._tls = tls
         self._servers = {server.label: server for server in turn.servers}
         self._known = known_lists(history, self._servers)
         self._upstreams: dict[str, Upstream] = {}
@@ -135,7 +144,7 @@ class JoinedToolbox:
         secrets = secrets_in(server.headers)
 
         def transport() -> httpx2.AsyncBaseTransport:
-            inner = httpx2.AsyncHTTPTransport(trust_env=False)
+            inner = httpx2.AsyncHTTPTransport(verify=self._tls)
             return GuardedTransport(inner, public_only=public_only, secrets=secrets)
 
         upstream = Upstream(f"{label} of a client", settings, lambda: None, transport, listens=False)

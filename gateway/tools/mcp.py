@@ -7,12 +7,14 @@ result looks like; `upstream.py` keeps the connections. A tool that fails is a r
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self
 
+import httpx2
 from cachetools import LRUCache
 
 from gateway.agents.spec import AgentSpec, ToolGrant
@@ -58,6 +60,7 @@ class MCPToolbox:
         self._upstreams = {name: Upstream(name, settings, self._bump) for name, settings in servers.items()}
         self._patience = patience
         self._clients = clients or ClientServerSettings()
+        self._tls: ssl.SSLContext | None = None
         self._parting: set[asyncio.Task[None]] = set()
         self._checker = ArgumentChecker()
         self._generation = 0
@@ -127,7 +130,10 @@ class MCPToolbox:
     @asynccontextmanager
     async def join(self, turn: Turn, history: Sequence[Item]) -> AsyncGenerator[JoinedToolbox]:
         """See `ports.Toolbox`."""
-        joined = JoinedToolbox(self, turn, history, self._clients)
+        if self._tls is None:
+            # It takes 40 ms to read the certificates, so it is done once, and not on the loop.
+            self._tls = await asyncio.to_thread(httpx2.create_ssl_context)
+        joined = JoinedToolbox(self, turn, history, self._clients, self._tls)
         try:
             yield joined
         finally:

@@ -79,7 +79,7 @@ ODD = {
 
 @pytest.mark.parametrize("odd", ODD)
 async def test_the_request_fails_and_says_which_server(start_gateway, strange_server, guest, odd, home, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     answer = ODD[odd] or (lambda message, headers: (200, {}, b""))
     async with start_gateway([say("Hello.")], **LOCAL) as gateway:
         async with strange_server(answer) as url:

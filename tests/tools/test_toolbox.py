@@ -211,3 +211,9 @@ async def test_what_changed_before_anybody_listened_is_noticed(bench: OpenBench,
     async with strange_server(answer) as url, bench({"s": ServerSettings(url=url)}, "s.*") as b:
         await until(lambda: b.tools("s") == 2)
         assert await b.offered() == ["s__first", "s__second"]
+
+
+async def test_the_same_with_a_server_of_the_newer_protocol(bench: OpenBench) -> None:
+    async with bench({"s": ServerSettings(module="growing_server")}, "s.*") as b:
+        await until(lambda: b.tools("s") == 2)
+        assert await b.offered() == ["s__first", "s__second"]

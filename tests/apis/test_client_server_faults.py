@@ -201,3 +201,17 @@ async def test_two_runs_with_servers_do_not_disturb_each_other(start_gateway, gu
         failed, done = await asyncio.gather(odd, respond(gateway, guest.tool()))
     assert (failed.status_code, done.status_code) == (424, 200)
     assert done.json()["output"][1]["output"] == "sunny in Oslo"
+
+
+async def test_wrong_credentials_are_told_by_the_servers_status(start_gateway, guest):
+    async with start_gateway(**LOCAL) as gateway:
+        failed = await respond(gateway, guest.tool(authorization="a-wrong-token"))
+    assert failed.status_code == 424
+    assert "HTTP 401" in failed.json()["error"]["message"]
+    assert "a-wrong-token" not in failed.text
+
+
+async def test_at_most_sixteen_servers_in_a_request(start_gateway, guest):
+    async with start_gateway(**LOCAL) as gateway:
+        failed = await respond(gateway, *[guest.tool(server_label=f"travel{n}") for n in range(17)])
+    assert (failed.status_code, failed.json()["error"]["param"]) == (400, "tools")

@@ -175,6 +175,8 @@ async def test_two_servers_are_told_apart_by_their_labels(start_gateway, guest):
         ({"server_url": "ftp://example.com"}, "tools[0].server_url"),
         ({"server_url": "https://user:pass@example.com/mcp"}, "tools[0].server_url"),
         ({"server_url": "http://[::1"}, "tools[0].server_url"),
+        ({"server_url": "http://evil.example\\.127.0.0.1/mcp"}, "tools[0].server_url"),
+        ({"server_url": "http://127.0.0.1:99999/mcp"}, "tools[0].server_url"),
         ({"server_label": "a label"}, "tools[0].server_label"),
         ({"server_label": "unknown"}, "tools[0].server_label"),
         ({"connector_id": "connector_gmail", "server_url": None}, "tools[0].connector_id"),
@@ -195,6 +197,13 @@ async def test_a_wrong_server_is_refused_with_its_place(start_gateway, guest, ch
     assert (refused.status_code, error["type"]) == (400, "invalid_request_error")
     assert error["param"].startswith(param)
     assert "secret" not in refused.text
+
+
+async def test_a_scheme_in_capitals_is_a_scheme(start_gateway, guest):
+    tool = guest.tool(server_url=guest.url.replace("http", "HTTP", 1))
+    async with start_gateway([say("Hello.")], **LOCAL) as gateway:
+        response = await gateway.openai.responses.create(model="helper", input="Hi", tools=[tool])
+    assert response.output[0].error is None
 
 
 async def test_labels_are_unique_and_not_those_of_the_agents_own_servers(start_gateway, guest, careful):

@@ -20,6 +20,9 @@ MOST_SERVERS = 16
 MOST_HEADERS = 64
 LONGEST_HEADER = 8192
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+"""Nothing in which two readers of a URL could see different hosts."""
+VISIBLE = re.compile(r"[\x21-\x7e]+")
 HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 NOT_THE_CLIENTS = re.compile(
     r"host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-.*|accept|accept-encoding|proxy-.*"
@@ -94,11 +97,11 @@ def checked_url(url: str | None, where: str) -> str:
         _ = parts.port
     except ValueError:
         raise wrong(where, fault) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch(r"[\x21-\x7e]+", url):
+    if parts.scheme not in ("http", "https") or not HOST.fullmatch(parts.hostname or "") or not VISIBLE.fullmatch(url):
         raise wrong(where, fault)
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise wrong(where, "credentials go into 'authorization' or 'headers', and a fragment nowhere.")
-    return url
+    return parts.geturl()
 
 
 def to_headers(tool: McpTool, where: str) -> Mapping[str, str]:

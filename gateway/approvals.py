@@ -41,11 +41,25 @@ async def answered(turn: Turn, before: Sequence[Item], store: Store) -> tuple[Tu
             raise unknown(item, history)
         if request.id in answers:
             raise InvalidRequest(f"The approval request '{request.id}' is answered twice.", param="input")
+        if item.approved:
+            refuse_without_server(request, turn)
         answers[request.id] = Answer(id=request.id, approved=item.approved, reason=item.reason)
         items[place] = replace(item, call_id=request.call_id)
     passed_over = open_before.keys() - still_open.keys() | talked_over(history) & still_open.keys()
     no = [Answer(id=id, approved=False, strict=False) for id in sorted(passed_over - answers.keys())]
     return replace(turn, input=items), [*answers.values(), *no]
+
+
+def refuse_without_server(request: ApprovalRequest, turn: Turn) -> None:
+    """A yes to a call of a client's server is of no use without the server, and must not be used up."""
+    if request.address and all((it.label, it.address) != (request.server, request.address) for it in turn.servers):
+        raise InvalidRequest(
+            f"The approval request '{request.id}' is about a tool of the MCP server '{request.server}', which "
+            "the client brought. Approve it in a request whose 'tools' hold that server as before, with its URL and "
+            "its credentials: they are not stored.",
+            param="tools",
+            code="approval_needs_server",
+        )
 
 
 def open_requests(items: Sequence[Item]) -> Mapping[str, ApprovalRequest]:
@@ -99,4 +113,4 @@ def as_it_was(sent: ApprovalRequest, made: ApprovalRequest) -> ApprovalRequest:
             param="input",
             code="approval_mismatch",
         )
-    return replace(sent, expires_at=made.expires_at)
+    return replace(sent, expires_at=made.expires_at, address=made.address)

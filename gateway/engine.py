@@ -7,13 +7,12 @@ crash are therefore the same thing as continuing, and none of them has code of i
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from gateway.agents.spec import AgentSpec
 from gateway.citations import cited
-from gateway.errors import BadArguments, ContextTooLong, Forbidden, GatewayError, InvalidRequest
+from gateway.errors import BadArguments, ContextTooLong, Forbidden, GatewayError
 from gateway.events import (
     CallsStarted,
     Event,
@@ -35,6 +34,7 @@ from gateway.items import (
     Reasoning,
     Text,
     ToolCall,
+    ToolList,
     ToolResult,
     approval_of,
     new_id,
@@ -45,7 +45,7 @@ from gateway.model_requests import RequestLog
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
 from gateway.sealing import Sealer
 from gateway.structured import ATTEMPTS, Form, form_of, misfit
-from gateway.tool_choice import allowed, forced, unforced
+from gateway.tool_choice import allowed, forced, refuse_missing, refuse_twins, unforced
 from gateway.window import Window
 
 OUTCOME_UNKNOWN = (
@@ -79,7 +79,8 @@ class Engine:
         yield RunStarted(turn.id)
         try:
             await self.admit(turn)
-            steps = self._steps(turn, await self._opened(turn, history), log)
+            opened = await self._opened(turn, history)
+            steps = self._joined(turn, opened, log) if turn.servers else self._steps(turn, opened, log)
             if turn.options.get("sealed_reasoning"):
                 steps = self._sealed(turn, steps)
             async with aclosing(steps) as events:
@@ -87,6 +88,19 @@ class Engine:
                     yield event
         except GatewayError as error:
             yield RunFailed(error=error)
+
+    async def _joined(self, turn: Turn, history: list[Item], log: RequestLog | None) -> AsyncGenerator[Event]:
+        """The steps with the servers that the client brought."""
+        async with self.toolbox.join(turn, history) as toolbox:
+            async with aclosing(toolbox.lists()) as lists:
+                async for event in lists:
+                    yield event
+                    if isinstance(event, ItemDone):
+                        history.append(event.item)
+            joined = replace(self, toolbox=toolbox)
+            async with aclosing(joined._steps(turn, history, log)) as steps:
+                async for event in steps:
+                    yield event
 
     async def admit(self, turn: Turn) -> None:
         """Raises Forbidden for an input that a rule denies."""
@@ -113,7 +127,7 @@ class Engine:
 
     async def _steps(self, turn: Turn, history: list[Item], log: RequestLog | None) -> AsyncGenerator[Event]:
         agent = turn.agent
-        server_tools = await self.toolbox.specs(agent) if agent.tools else ()
+        server_tools = await self.toolbox.specs(agent) if agent.tools or turn.servers else ()
         refuse_twins({tool.name for tool in server_tools}, turn.client_tools)
         refuse_missing(agent, server_tools)
         options = {**agent.params, **turn.options}
@@ -150,7 +164,7 @@ class Engine:
                 yield RunCompleted(reason="max_steps", usage=usage, model=model)
                 return
 
-            view = await memory.view(turn, history)
+            view = await memory.view(turn, [item for item in history if not isinstance(item, ToolList)])
             steps, finish = steps + 1, "stop"
             async with aclosing(self._asked(replace(asking, items=view), ours, history, window, form)) as events:
                 async for event in events:
@@ -266,12 +280,12 @@ class Engine:
             elif spec := ours.get(call.name):
                 verdict = await self._verdict(turn, spec, call, history)
                 if verdict.action == "ask":
-                    asked.append(request_of(call, history) or question(call, verdict))
+                    asked.append(request_of(call, history) or question(call, spec, verdict))
                 else:
                     ready.append((call, spec, verdict))
                 continue
             else:
-                refused = f"There is no tool named {call.name!r}. Available: {', '.join(ours) or 'none'}."
+                refused = without_tool(call, ours, history)
             result = failure(call, refused)
             history.append(result)
             yield ItemDone(result)
@@ -299,16 +313,10 @@ class Engine:
             return Verdict("deny", fault)
         if verdict.action == "deny" or request is None:
             return verdict
-        if (request.server, request.tool, request.arguments) != (spec.server, spec.tool, call.arguments):
+        asked = (request.server, request.address, request.tool, request.arguments)
+        if asked != (spec.server, spec.address, spec.tool, call.arguments):
             return Verdict("deny", NOT_APPROVED)
-        approval = approval_of(request, history)
-        if approval is None:
-            return Verdict("ask") if request.expires_at > time.time() else Verdict("deny", NOBODY_ANSWERED)
-        if approval.approved:
-            return Verdict("allow")
-        if not approval.id:
-            return Verdict("deny", NOT_APPROVED)
-        return Verdict("deny", f"{REFUSED} Their reason: {approval.reason}" if approval.reason else REFUSED)
+        return answer_to(request, history)
 
     def _fault(self, spec: ToolSpec, call: ToolCall) -> str:
         """What is wrong with the arguments: nobody is asked about a call that cannot run."""
@@ -342,30 +350,28 @@ class Engine:
         return [failure(call, OUTCOME_UNKNOWN) for call in begun if call.name not in safe]
 
 
-def refuse_twins(ours: Set[str], theirs: Sequence[ToolSpec]) -> None:
-    """Two tools of one name cannot be told apart in the model's call. Raises InvalidRequest."""
-    for number, tool in enumerate(theirs):
-        if tool.name in ours:
-            raise InvalidRequest(
-                f"The function {tool.name!r} has the name of a tool of this agent. Give it another name.",
-                param=f"tools[{number}].name",
-                code="invalid_value",
-            )
+def without_tool(call: ToolCall, ours: Mapping[str, ToolSpec], history: Sequence[Item]) -> str:
+    """Why a call is not run whose tool is not there. A person's no is one all the same."""
+    request = request_of(call, history)
+    said = answer_to(request, history) if request else Verdict()
+    if said.action == "deny":
+        return said.reason
+    return f"There is no tool named {call.name!r}. Available: {', '.join(ours) or 'none'}."
 
 
-def refuse_missing(agent: AgentSpec, tools: Sequence[ToolSpec]) -> None:
-    """An agent does without a tool that is not up; a client that asked for one is told. Raises InvalidRequest."""
-    for grant in agent.tools:
-        if grant.type != "function" and all(grant.type != tool.type for tool in tools):
-            server = grant.tool.partition(".")[0]
-            raise InvalidRequest(
-                f"There is no {grant.type}: it needs the tool server {server!r}, which is not up.",
-                param="tools",
-                code="tool_unavailable",
-            )
+def answer_to(request: ApprovalRequest, history: Sequence[Item]) -> Verdict:
+    """What the person said, `ask` while there is time to say it."""
+    approval = approval_of(request, history)
+    if approval is None:
+        return Verdict("ask") if request.expires_at > time.time() else Verdict("deny", NOBODY_ANSWERED)
+    if approval.approved:
+        return Verdict("allow")
+    if not approval.id:
+        return Verdict("deny", NOT_APPROVED)
+    return Verdict("deny", f"{REFUSED} Their reason: {approval.reason}" if approval.reason else REFUSED)
 
 
-def question(call: ToolCall, verdict: Verdict) -> ApprovalRequest:
+def question(call: ToolCall, spec: ToolSpec, verdict: Verdict) -> ApprovalRequest:
     return ApprovalRequest(
         id=new_id("mcpr"),
         call_id=call.call_id,
@@ -373,6 +379,7 @@ def question(call: ToolCall, verdict: Verdict) -> ApprovalRequest:
         tool=call.tool,
         arguments=call.arguments,
         expires_at=time.time() + verdict.timeout,
+        address=spec.address,
     )
 
 

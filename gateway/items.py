@@ -166,7 +166,7 @@ def code_of(request_id: str) -> str:
 class ApprovalRequest:
     """A rule wants a person to allow this very call: this server, this tool and these arguments, to the letter.
 
-    It may be answered once, before `expires_at` (Unix seconds).
+    It may be answered once, before `expires_at` (Unix seconds). `address` is that of a client's server, see `ToolSpec`.
     """
 
     id: str
@@ -175,6 +175,7 @@ class ApprovalRequest:
     tool: str
     arguments: str
     expires_at: float = 0.0
+    address: str = ""
     kind: Literal["approval_request"] = "approval_request"
 
     @property
@@ -226,7 +227,33 @@ class StoredApproval:
     continued_by: str | None = None
 
 
-Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolListing:
+    """One tool of a `ToolList`. `annotations` are MCP's, in the shape of its wire."""
+
+    name: str
+    schema: dict[str, Any]
+    description: str = ""
+    annotations: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolList:
+    """What a server that the client brought has to offer; `error` says why it could not be asked. While the list is in
+    the history, the server is not asked again. No model sees it.
+
+    `address` is the server's, see `ToolSpec`; empty in a list that a client brought back.
+    """
+
+    id: str
+    server: str
+    tools: tuple[ToolListing, ...] = ()
+    error: str = ""
+    address: str = ""
+    kind: Literal["tool_list"] = "tool_list"
+
+
+Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | ToolList
 
 _item: TypeAdapter[Item] = TypeAdapter(Item)
 

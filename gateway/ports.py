@@ -6,19 +6,20 @@ Rule      what is allowed                 gateway/rules
 Memory    what the model gets to see      gateway/memory
 Store     what survives the process       gateway/stores
 
-A provider may also be a `Relay` or an `Embedder`; neither is a turn, and the engine knows nothing of them.
+A provider may also be a `Relay` or an `embedding.Embedder`; neither is a turn, and the engine knows nothing of them.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
 from gateway.agents.spec import WEEK, AgentSpec, Asks
+from gateway.client_server import ClientServer
 from gateway.errors import GatewayError
-from gateway.events import ModelEvent, Usage
+from gateway.events import ItemDone, ItemStarted, ModelEvent, Usage
 from gateway.items import Answer, Item, StoredApproval, ToolCall, ToolResult, ToolType
 from gateway.model_requests import RequestLog, Requests
-from gateway.vectors import EmbeddingCall, Embeddings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class ToolSpec:
     adherence; None where it said nothing.
     `read_only`, `destructive`, `idempotent`, `open_world` are MCP's annotations with MCP's defaults,
     already overridden by what the agent document says. `asks` is when a person must approve a call, and
-    `approval_timeout` for how many seconds.
+    `approval_timeout` for how many seconds. `address` is that of a `ClientServer`, empty for others.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ToolSpec:
     per_run: int | None = None
     asks: Asks = "never"
     approval_timeout: float = WEEK
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ class Turn:
     conversation: str | None = None
     instructions: str = ""
     client_tools: Sequence[ToolSpec] = ()
+    servers: Sequence[ClientServer] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stored: bool = True
     live: bool = True
@@ -151,15 +154,6 @@ class Relay(Protocol):
         ...
 
 
-class Embedder(Protocol):
-    """What a provider may be able to do besides: turn texts into vectors."""
-
-    async def embed(self, call: EmbeddingCall) -> Embeddings:
-        """Retries as `Provider.stream` does, and raises ProviderError: ProviderRefused for a model that makes none.
-        Cancelling it aborts the upstream request."""
-        ...
-
-
 class Toolbox(Protocol):
     """Where tool calls go. A tool that fails is a result with `is_error`, never an exception."""
 
@@ -173,6 +167,17 @@ class Toolbox(Protocol):
 
     async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any], caller: str = "") -> ToolResult:
         """Run one call with what `arguments` returned for it. `caller` is the owner of the turn."""
+        ...
+
+    def join(self, turn: Turn, history: Sequence[Item]) -> AbstractAsyncContextManager["JoinedToolbox"]:
+        """The same with the tools of the servers that the client brought, as long as the context lasts."""
+        ...
+
+
+class JoinedToolbox(Toolbox, Protocol):
+    def lists(self) -> AsyncGenerator[ItemStarted | ItemDone]:
+        """What these servers offer, a `ToolList` for each that the history has none of. Before anything else is asked.
+        Raises InvalidRequest for a server that is not allowed, and ServerUnusable."""
         ...
 
 

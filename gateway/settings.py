@@ -11,7 +11,7 @@ from gateway.agents.problems import describe
 from gateway.agents.strict_yaml import load
 from gateway.agents.variables import fill
 from gateway.providers.settings import Limits, ProviderSettings
-from gateway.tools.settings import ServerName, ServerSettings
+from gateway.tools.settings import ClientServerSettings, ServerName, ServerSettings
 
 LOCAL_MODEL = "local/qwen2.5-coder-1.5b-instruct"
 """What agents use that leave the model to the host, when the environment has no provider's key."""
@@ -46,6 +46,7 @@ class Settings(BaseModel):
     providers: Mapping[str, ProviderSettings] = {}
     models: tuple[str, ...] = ()
     servers: Mapping[ServerName, ServerSettings] = {}
+    client_servers: ClientServerSettings = ClientServerSettings()
     limits: Limits = Limits()
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
     max_connections: int = Field(0, ge=0)

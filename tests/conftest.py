@@ -20,8 +20,8 @@ from gateway.items import Message, Text, ToolCall
 from gateway.providers.scripted import ScriptedProvider
 from gateway.settings import Settings
 
-pytest_plugins = ["tests.inspector", "tests.roundup"]
-"""Fixtures of peer programs: `inspector`, `node`, `roundup_tracker`."""
+pytest_plugins = ["tests.guests", "tests.inspector", "tests.roundup"]
+"""Fixtures of peer programs: `guest`, `inspector`, `node`, `roundup_tracker`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,9 +15,6 @@ SEARCH = ("rag", "search")
 def to_foreign(raw: dict[str, Any], where: str) -> list[Item]:
     """What is left of such an item for the model. Raises InvalidRequest for a kind that no tool here makes."""
     match raw.get("type"):
-        case "mcp_list_tools":
-            # Tools are offered anew in every turn.
-            return []
         case "file_search_call":
             return to_search(raw)
         case "compaction":

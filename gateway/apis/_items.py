@@ -10,6 +10,7 @@ from gateway.apis._file_search import file_search_call
 from gateway.apis._foreign import to_foreign
 from gateway.apis._replayed import settle
 from gateway.apis._requests import writable
+from gateway.apis._tool_lists import to_tool_list, tool_list
 from gateway.errors import InvalidRequest
 from gateway.items import (
     NO_SERVER,
@@ -24,6 +25,7 @@ from gateway.items import (
     Refusal,
     Text,
     ToolCall,
+    ToolList,
     ToolResult,
     new_id,
 )
@@ -54,6 +56,8 @@ def to_item(raw: Wire, where: str) -> list[Item]:
             return [to_reasoning(raw)]
         case "mcp_call":
             return to_mcp_call(raw, where)
+        case "mcp_list_tools":
+            return [to_tool_list(raw, where)]
         case "mcp_approval_request":
             return to_request(raw, where)
         case "mcp_approval_response":
@@ -267,6 +271,8 @@ def one_to_wire(item: Item) -> Wire:
             }
         case ApprovalRequest():
             return approval_request(item)
+        case ToolList():
+            return tool_list(item)
         case Approval(id=id, request_id=request_id, approved=approved, reason=reason):
             return {
                 "id": id,

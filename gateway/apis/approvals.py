@@ -70,6 +70,8 @@ class Approvals:
             conversation=paused.conversation,
             instructions=paused.instructions,
             client_tools=paused.client_tools,
+            # No credentials are stored, so a yes to a call of a client's own server is for that client to give.
+            servers=(),
             options=paused.options,
             live=False,
             background=True,

@@ -50,7 +50,7 @@ def agents(settings: Settings) -> Iterator[Finding]:
 
 
 async def servers(settings: Settings) -> list[Finding]:
-    async with DeferredToolbox(settings.servers, settings.allowed_hosts) as toolbox:
+    async with DeferredToolbox(settings.servers, settings.allowed_hosts, settings.client_servers) as toolbox:
         states = await toolbox.status()
         return [(f"tool server {one.name}", not one.error, one.error or f"{one.tools} tools") for one in states]
 

@@ -24,6 +24,7 @@ from gateway.items import (
     Refusal,
     Text,
     ToolCall,
+    ToolList,
     ToolResult,
 )
 from gateway.ports import ModelCall, ToolSpec
@@ -155,7 +156,7 @@ class Conversation:
                     if any(item is left for left in self._results.get(item.call_id, ())):
                         self._flush()
                         self._take(item.call_id)
-                case ApprovalRequest() | Approval():
+                case ApprovalRequest() | Approval() | ToolList():
                     pass
                 case _:
                     assert_never(item)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, cast
 
 import orjson
 
+from gateway.embedding import EmbeddingCall, Embeddings, Vector
 from gateway.errors import ProviderError, ProviderRefused
 from gateway.providers.answers import HttpReader, Reader, whole
 from gateway.providers.chat_body import Json
@@ -23,7 +24,6 @@ from gateway.providers.openai_wire import wire_headers
 from gateway.providers.targets import Answer, Target
 from gateway.providers.transport import Reply, Transport
 from gateway.providers.vendor_errors import from_body, parsed
-from gateway.vectors import EmbeddingCall, Embeddings, Vector
 
 LARGEST_ANSWER = 192 * 1024 * 1024
 """Bytes. The most that OpenAI can be asked for, 2048 vectors of 3072 numbers, is 130 MB when written out."""
@@ -35,7 +35,7 @@ BY_LITELLM = frozenset({"litellm", "transformed"})
 
 
 class OwnEmbedder(Protocol):
-    """A model of the gateway's own that makes vectors (`ports.Embedder`). It is entered and left with the router."""
+    """A model of the gateway's own that makes vectors (`embedding.Embedder`), entered and left with the router."""
 
     async def embed(self, call: EmbeddingCall) -> Embeddings: ...
     async def __aenter__(self) -> Self: ...

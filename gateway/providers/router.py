@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
+from gateway.embedding import EmbeddingCall, Embeddings
 from gateway.errors import (
     ContextTooLong,
     ProviderError,
@@ -37,7 +38,6 @@ from gateway.providers.targets import Answer, LaneClient, StartedProvider, Targe
 from gateway.providers.transformed import Transformed
 from gateway.providers.transport import AiohttpTransport, Transport
 from gateway.providers.vendors import VENDORS
-from gateway.vectors import EmbeddingCall, Embeddings
 
 Said = TypeVar("Said")
 
@@ -134,7 +134,7 @@ class ProviderRouter:
         return tuple(self._embedders)
 
     async def embed(self, call: EmbeddingCall) -> Embeddings:
-        """See `ports.Embedder`."""
+        """See `embedding.Embedder`."""
         if own := self._embedders.get(call.model):
             return await own.embed(call)
         if call.model.partition("/")[0] in self._started:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from gateway.agents.spec import AgentSpec
+from gateway.client_server import ClientServer
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import Usage
 from gateway.items import ApprovalRequest, Item, StoredApproval, dump, load
@@ -82,6 +83,8 @@ def dump_request(turn: Turn) -> str:
         {
             "instructions": turn.instructions,
             "client_tools": tuple(turn.client_tools),
+            # Nothing else of them: their addresses and headers hold the client's credentials.
+            "servers": [server.label for server in turn.servers],
             "options": turn.options,
             "stored": turn.stored,
             "background": turn.background,
@@ -118,6 +121,7 @@ def load_turn(row: Sequence[Any], items: Iterable[tuple[int, str]], intents: fro
         conversation=conversation,
         instructions=asked["instructions"],
         client_tools=tuple(ToolSpec(**tool) for tool in asked["client_tools"]),
+        servers=tuple(ClientServer(label=label) for label in asked.get("servers", ())),
         options=asked["options"],
         stored=asked["stored"],
         background=asked.get("background", False),

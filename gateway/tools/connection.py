@@ -62,14 +62,19 @@ async def connect(
     server: InProcessServer | None,
     changed: Callable[[], None],
     last_words: deque[str],
+    transport: Callable[[], httpx2.AsyncBaseTransport] = httpx2.AsyncHTTPTransport,
+    *,
+    listens: bool = True,
 ) -> "AsyncGenerator[Connection]":
     """Enter and leave it in one task, inside a deadline: a silent server holds it up for ever.
 
     `server` is the object of a `module`. `changed` is called when the tool list may have changed and when the
-    connection may have ended. A child's last lines on stderr are put into `last_words`.
+    connection may have ended. A child's last lines on stderr are put into `last_words`. `transport` makes what a `url`
+    is reached through. Only a connection that `listens` hears of changed tools.
     """
     async with AsyncExitStack() as stack:
         ended = anyio.Event()
+        announces = False
 
         def gone(fault: str) -> None:
             # The client itself would say so only to the next call.
@@ -78,13 +83,18 @@ async def connect(
             ended.set()
             changed()
 
+        def listening() -> None:
+            # What changed before the stream of notifications was open has been told to nobody.
+            if announces:
+                changed()
+
         target: Any = server
         if settings.kind == "command":
             errlog = await stack.enter_async_context(_stderr(name, last_words))
             target = child(settings, errlog, gone)
         elif settings.kind == "url":
             http = httpx2.AsyncClient(
-                transport=FaultTransport(httpx2.AsyncHTTPTransport()),
+                transport=FaultTransport(transport(), listening),
                 headers=dict(settings.headers),
                 timeout=httpx2.Timeout(10.0, read=max(300.0, settings.timeout + 30.0)),
             )
@@ -99,7 +109,8 @@ async def connect(
         group = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(group.cancel_scope.cancel)
         capability = client.server_capabilities.tools
-        if capability and capability.list_changed:
+        if listens and capability and capability.list_changed:
+            announces = True
             group.start_soon(_listen, client, changed)
         yield Connection(client, ended)
 
@@ -192,17 +203,8 @@ def _refusal(error: MCPError) -> Answer:
 
 
 def _listed(tool: types.Tool) -> ListedTool:
-    notes = tool.annotations or types.ToolAnnotations()
-    read_only = notes.read_only_hint is True
-    return ListedTool(
-        name=tool.name,
-        description=tool.description or tool.title or "",
-        schema=tool.input_schema,
-        read_only=read_only,
-        destructive=not read_only and notes.destructive_hint is not False,
-        idempotent=notes.idempotent_hint is True,
-        open_world=notes.open_world_hint is not False,
-    )
+    notes = tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else {}
+    return ListedTool.annotated(tool.name, tool.description or tool.title or "", tool.input_schema, notes)
 
 
 async def _listen(client: Client, changed: Callable[[], None]) -> None:
@@ -213,6 +215,7 @@ async def _listen(client: Client, changed: Callable[[], None]) -> None:
             async with client.listen(tools_list_changed=True) as subscription:
                 if not subscription.honored.tools_list_changed:
                     return
+                changed()  # As above: the list may have changed before anybody listened.
                 async for _ in subscription:
                     changed()
         except ListenNotSupportedError:

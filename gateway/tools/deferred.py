@@ -6,15 +6,16 @@ The import of `mcp` alone costs 0.6 s of CPU, which would stand between a start 
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, MutableMapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from gateway.agents.spec import AgentSpec
 from gateway.errors import NotFound
-from gateway.items import ToolCall, ToolResult
-from gateway.ports import Toolbox, ToolSpec
+from gateway.items import Item, ToolCall, ToolResult
+from gateway.ports import JoinedToolbox, Toolbox, ToolSpec, Turn
 from gateway.slow_import import import_slowly
-from gateway.tools.settings import ServerSettings
+from gateway.tools.settings import ClientServerSettings, ServerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,11 @@ class DeferredToolbox:
     `mounted` is an ASGI app that serves the in-process servers; the rest of the path names the server.
     """
 
-    def __init__(self, servers: Mapping[str, ServerSettings], hosts: Sequence[str]) -> None:
+    def __init__(
+        self, servers: Mapping[str, ServerSettings], hosts: Sequence[str], clients: ClientServerSettings
+    ) -> None:
         self._servers = servers
+        self._clients = clients
         self._hosts = hosts
         self._loaded: asyncio.Future[Any] | None = None
         self._stop = asyncio.Event()
@@ -49,7 +53,7 @@ class DeferredToolbox:
         try:
             module = await import_slowly("gateway.tools.mcp")
             mounting = await import_slowly("gateway.tools.mounted")
-            async with module.MCPToolbox(self._servers) as toolbox:
+            async with module.MCPToolbox(self._servers, clients=self._clients) as toolbox:
                 async with mounting.MountedServers(toolbox.in_process, self._hosts) as mounted:
                     self._toolbox = toolbox
                     loaded.set_result((toolbox, mounted))
@@ -84,6 +88,12 @@ class DeferredToolbox:
 
     async def call(self, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any], caller: str = "") -> ToolResult:
         return await self._inner().call(spec, call, arguments, caller)
+
+    @asynccontextmanager
+    async def join(self, turn: Turn, history: Sequence[Item]) -> AsyncGenerator[JoinedToolbox]:
+        toolbox = (await self._ready())[0]
+        async with toolbox.join(turn, history) as joined:
+            yield joined
 
     def _inner(self) -> Toolbox:
         assert self._toolbox is not None, "a tool is called only after its spec was handed out"

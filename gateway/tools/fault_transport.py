@@ -6,7 +6,7 @@ was sent. The same for HTTP errors without a JSON-RPC body, and for answers that
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import httpx2
@@ -23,8 +23,11 @@ class BrokenAnswer(httpx2.StreamError):
 
 
 class FaultTransport(httpx2.AsyncBaseTransport):
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    """`listening` is called when a stream of the server's own messages is open."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, listening: Callable[[], None] = lambda: None) -> None:
         self._inner = inner
+        self._listening = listening
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -35,6 +38,8 @@ class FaultTransport(httpx2.AsyncBaseTransport):
             sent = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
             data = {"fault": _reason(error), "sent": sent}
             return _error(request, 502, CONNECTION_CLOSED, "the server cannot be reached", data)
+        if request.method == "GET" and response.status_code == 200:
+            self._listening()
         stream = response.stream
         if isinstance(stream, httpx2.AsyncByteStream) and request.method == "POST":
             is_events = response.headers.get("content-type", "").startswith("text/event-stream")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from gateway.items import Part
 
@@ -19,6 +19,22 @@ class ListedTool:
     destructive: bool = True
     idempotent: bool = False
     open_world: bool = True
+    annotations: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @classmethod
+    def annotated(cls, name: str, description: str, schema: dict[str, Any], notes: Mapping[str, Any]) -> Self:
+        """`notes` are the annotations in the shape of MCP's wire."""
+        read_only = notes.get("readOnlyHint") is True
+        return cls(
+            name=name,
+            description=description,
+            schema=schema,
+            read_only=read_only,
+            destructive=not read_only and notes.get("destructiveHint") is not False,
+            idempotent=notes.get("idempotentHint") is True,
+            open_world=notes.get("openWorldHint") is not False,
+            annotations=notes,
+        )
 
 
 @dataclass(frozen=True, slots=True)

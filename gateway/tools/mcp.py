@@ -7,29 +7,31 @@ result looks like; `upstream.py` keeps the connections. A tool that fails is a r
 import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self
 
+import httpx2
 from cachetools import LRUCache
 
 from gateway.agents.spec import AgentSpec, ToolGrant
-from gateway.items import Text, ToolCall, ToolResult, new_id
-from gateway.ports import ToolSpec
+from gateway.items import Item, ToolCall, ToolResult
+from gateway.ports import ToolSpec, Turn
 from gateway.tool_names import SERVER_NAME, provider_names
 from gateway.tools.arguments import ArgumentChecker, schema_fault
-from gateway.tools.link import CallFailed, ListedTool
-from gateway.tools.narrow import narrow
-from gateway.tools.settings import ServerSettings
+from gateway.tools.client_servers import JoinedToolbox
+from gateway.tools.link import ListedTool
+from gateway.tools.offers import called, failure, made_spec
+from gateway.tools.settings import ClientServerSettings, ServerSettings
 from gateway.tools.upstream import State, Upstream
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 3.0
 """Seconds that a request waits for a server elsewhere which is still connecting. Then the agent does without it."""
-MAX_DESCRIPTION = 8192
-"""Characters of a tool's description that a model is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,20 @@ class ServerStatus:
 class MCPToolbox:
     """A `ports.Toolbox`. Entering it starts to connect to every server and does not wait for any of them."""
 
-    def __init__(self, servers: Mapping[str, ServerSettings], patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        servers: Mapping[str, ServerSettings],
+        patience: float = PATIENCE,
+        clients: ClientServerSettings | None = None,
+    ) -> None:
         for name in servers:
             if not re.fullmatch(SERVER_NAME, name):
                 raise ValueError(f"{name!r} cannot be the name of a tool server")
         self._upstreams = {name: Upstream(name, settings, self._bump) for name, settings in servers.items()}
         self._patience = patience
+        self._clients = clients or ClientServerSettings()
+        self._tls: ssl.SSLContext | None = None
+        self._parting: set[asyncio.Task[None]] = set()
         self._checker = ArgumentChecker()
         self._generation = 0
         self._offers: LRUCache[int, tuple[tuple[ToolGrant, ...], int, tuple[ToolSpec, ...]]] = LRUCache(512)
@@ -65,7 +75,7 @@ class MCPToolbox:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await asyncio.gather(*(upstream.stop() for upstream in self._upstreams.values()))
+        await asyncio.gather(*(upstream.stop() for upstream in self._upstreams.values()), *self._parting)
 
     @property
     def in_process(self) -> Mapping[str, Upstream]:
@@ -114,21 +124,23 @@ class MCPToolbox:
         """Run a tool that `specs` has handed out. A failure says what happened and whether the tool may have run."""
         upstream = self._upstreams.get(spec.server)
         if upstream is None or (spec.server, spec.tool) not in self._offered:
-            return _failure(call, f"There is no tool named {call.name!r} here.")
+            return failure(call, f"There is no tool named {call.name!r} here.")
+        return await called(upstream, spec, call, arguments, self._patience, caller)
+
+    @asynccontextmanager
+    async def join(self, turn: Turn, history: Sequence[Item]) -> AsyncGenerator[JoinedToolbox]:
+        """See `ports.Toolbox`."""
+        if self._tls is None:
+            # It takes 40 ms to read the certificates, so it is done once, and not on the loop.
+            self._tls = await asyncio.to_thread(httpx2.create_ssl_context)
+        joined = JoinedToolbox(self, turn, history, self._clients, self._tls)
         try:
-            answer = await upstream.call(spec.tool, arguments, self._patience, caller)
-        except CallFailed as failure:
-            logger.warning("%s.%s failed: %s", spec.server, spec.tool, failure)
-            return _failure(call, _explained(spec, failure))
-        structured = dict(answer.structured) if spec.type == "file_search" else {}
-        return ToolResult(
-            id=new_id("fco"),
-            call_id=call.call_id,
-            content=answer.content,
-            is_error=answer.is_error,
-            type=spec.type,
-            structured=structured,
-        )
+            yield joined
+        finally:
+            # Nobody waits for the farewell to a server that may not answer.
+            parting = asyncio.create_task(joined.close())
+            self._parting.add(parting)
+            parting.add_done_callback(self._parting.discard)
 
     def _bump(self) -> None:
         self._generation += 1
@@ -175,43 +187,3 @@ class MCPToolbox:
         if message not in self._reported and len(self._reported) < 10_000:
             self._reported.add(message)
             logger.warning("%s", message)
-
-
-def made_spec(name: str, server: str, grant: ToolGrant, tool: ListedTool) -> ToolSpec:
-    """The tool as its server describes it, overruled and narrowed by the grant."""
-    read_only, destructive, open_world = tool.read_only, tool.destructive, tool.open_world
-    if grant.effect is not None:
-        read_only, destructive = grant.effect == "read", grant.effect == "destructive"
-        open_world = open_world or grant.effect == "external"
-    schema: dict[str, Any] = {"properties": {}, **tool.schema, "type": "object"}
-    return ToolSpec(
-        name=name,
-        description=tool.description[:MAX_DESCRIPTION],
-        schema=narrow(schema, grant.args) if grant.args else schema,
-        server=server,
-        tool=tool.name,
-        type=grant.type,
-        read_only=read_only,
-        destructive=destructive,
-        idempotent=tool.idempotent if grant.idempotent is None else grant.idempotent,
-        open_world=open_world,
-        per_run=grant.per_run,
-        asks=grant.asks,
-        approval_timeout=grant.approval_timeout,
-    )
-
-
-def _explained(spec: ToolSpec, failure: CallFailed) -> str:
-    what = f"The call failed: tool server {spec.server!r}: {failure}."
-    if not failure.ran:
-        return f"{what} The tool was not run."
-    if spec.read_only or spec.idempotent:
-        return f"{what} It is safe to call it again."
-    return (
-        f"{what} The outcome is unknown: the tool may or may not have taken effect. "
-        "Check whether it did before you call it again."
-    )
-
-
-def _failure(call: ToolCall, text: str) -> ToolResult:
-    return ToolResult(id=new_id("fco"), call_id=call.call_id, content=(Text(text=text),), is_error=True)

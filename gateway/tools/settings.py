@@ -47,3 +47,20 @@ class ServerSettings(BaseModel):
     @property
     def kind(self) -> Literal["module", "command", "url"]:
         return "module" if self.module else "command" if self.command else "url"
+
+
+class ClientServerSettings(BaseModel):
+    """Which tool servers clients may bring with a request (the Responses tool `mcp` with a `server_url`).
+
+    `public`: any at an https URL whose host has public addresses only. `hosts` may be used besides, whatever their
+    addresses are, over http too: names or `name:port`, `*` as wildcard. `agents` may be given such servers, by name,
+    `*` as wildcard; a raw model counts as an agent of its name. `timeout` and `connect_timeout` are as of `servers`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    public: bool = True
+    hosts: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ("*",)
+    timeout: float = Field(default=60.0, gt=0)
+    connect_timeout: float = Field(default=15.0, gt=0)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal, TypeVar
 
 import anyio
+import httpx2
 
 from gateway.tools.connection import InProcessServer, connect, create_server, reason
 from gateway.tools.link import Answer, CallFailed, Link, ListedTool
@@ -37,7 +38,15 @@ class Upstream:
     last attempt failed. `tools` is what the server listed last, empty unless it is ready. `changed` is called after
     each change of these."""
 
-    def __init__(self, name: str, settings: ServerSettings, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: ServerSettings,
+        changed: Callable[[], None],
+        transport: Callable[[], httpx2.AsyncBaseTransport] = httpx2.AsyncHTTPTransport,
+        *,
+        listens: bool = True,
+    ) -> None:
         self.name = name
         self.settings = settings
         self.state: State = "connecting"
@@ -45,6 +54,8 @@ class Upstream:
         self.error = ""
         self.server: InProcessServer | None = None
         self._changed = changed
+        self._transport = transport
+        self._listens = listens
         self._link: Link | None = None
         self._settled = asyncio.Event()
         self._tried = asyncio.Event()
@@ -182,7 +193,15 @@ class Upstream:
         # The deadline must enclose the client's own scopes, or it could not end them.
         with anyio.CancelScope(deadline=anyio.current_time() + limit) as self._scope:
             server = await self._load()
-            async with connect(self.name, self.settings, server, self._wake.set, self._last_words) as link:
+            async with connect(
+                self.name,
+                self.settings,
+                server,
+                self._wake.set,
+                self._last_words,
+                self._transport,
+                listens=self._listens,
+            ) as link:
                 tools = await link.tools()
                 self._scope.deadline = math.inf
                 self._publish(link, tools)

@@ -65,6 +65,19 @@ PROMISED = (
         "By chat and by responses: streams, tool loops, typed output, history by `item_reference`, errors.",
         CLIENTS + "test_the_vercel_ai_sdk_by_both_of_its_apis",
     ),
+    Requirement(
+        id="client-mcp",
+        area="Clients",
+        source="openai 2.54.0 and 3.52.0, openai-agents 0.24.0, langchain-openai 1.7.3",
+        behaviour="The tool `mcp` with a `server_url`: lists, calls, approvals, errors; `HostedMCPTool`, `bind_tools`.",
+        tests=(
+            "tests/clients/test_mcp_servers.py::test_the_official_clients",
+            "tests/clients/test_mcp_servers.py::test_the_hosted_tool_of_openai_agents",
+            "tests/clients/test_mcp_servers.py::test_langchain",
+        ),
+        divergence="Public https addresses only, unless the settings list a host; a `connector_id` is refused.",
+        short="MCP servers of clients at public https addresses only, unless listed; no connectors",
+    ),
     promise(
         "prefix",
         "Every endpoint",

@@ -36,8 +36,8 @@ UNSERVED = (
     missing(
         "hosted-tools",
         REFERENCE + "Tools",
-        "`web_search`, `code_interpreter`, `image_generation`, `mcp` and others in `tools`.",
-        "tools that OpenAI runs are refused with 400, but for `file_search`; tools of agents are MCP servers",
+        "`web_search`, `code_interpreter`, `image_generation` and others in `tools`.",
+        "tools that OpenAI runs are refused with 400, but for `file_search` and `mcp`",
     ),
     missing(
         "mcp-call-error",

@@ -1,8 +1,11 @@
 """What agents are offered and what calls return, the same over every way to reach a server."""
 
+import asyncio
 import json
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -16,6 +19,7 @@ from gateway.ports import ToolSpec
 from gateway.tool_names import PROVIDER_NAME
 from gateway.tools.mcp import MCPToolbox
 from gateway.tools.settings import ServerSettings
+from tests.guests import Answer, StrangeServer, legacy, rpc
 from tests.tools.conftest import IN_PROCESS, STDIO, OpenBench, agent, until
 
 pytestmark = pytest.mark.anyio
@@ -179,3 +183,37 @@ async def test_a_module_can_be_served_over_stdio_too(bench: OpenBench, module: s
     served = ServerSettings(command=(sys.executable, "-c", code + f"serve({module}.create_server({{}}))"))
     async with bench({"s": served}, f"s.{tool}") as b:
         assert list(b.specs) == [f"s__{tool}"]
+
+
+async def test_what_changed_before_anybody_listened_is_noticed(bench: OpenBench, strange_server: StrangeServer) -> None:
+    """The server tells of no change: it happened after the first listing, and before the stream for that was open."""
+    listed = asyncio.Event()
+
+    def answer(message: dict[str, Any], headers: dict[str, str]) -> Answer | Awaitable[Answer]:
+        match message.get("method"):
+            case None:
+                return listening()
+            case "initialize":
+                about = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": True}}}
+                status, _, body = rpc(message, {**about, "serverInfo": {"name": "old", "version": "1"}})
+                return status, {"mcp-session-id": "one"}, body
+            case "tools/list":
+                names = ["first", "second"] if listed.is_set() else ["first"]
+                listed.set()
+                return legacy(message, [{"name": name, "inputSchema": {"type": "object"}} for name in names])
+            case _:
+                return legacy(message, [])
+
+    async def listening() -> Answer:
+        await listed.wait()
+        return 200, {"content-type": "text/event-stream"}, b""
+
+    async with strange_server(answer) as url, bench({"s": ServerSettings(url=url)}, "s.*") as b:
+        await until(lambda: b.tools("s") == 2)
+        assert await b.offered() == ["s__first", "s__second"]
+
+
+async def test_the_same_with_a_server_of_the_newer_protocol(bench: OpenBench) -> None:
+    async with bench({"s": ServerSettings(module="growing_server")}, "s.*") as b:
+        await until(lambda: b.tools("s") == 2)
+        assert await b.offered() == ["s__first", "s__second"]

@@ -6,7 +6,7 @@ output, a call's result and a status are decided here and nowhere else.
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -30,7 +30,18 @@ from gateway.events import (
     StepDone,
     TextDelta,
 )
-from gateway.items import NO_SERVER, ApprovalRequest, Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
+from gateway.items import (
+    NO_SERVER,
+    ApprovalRequest,
+    Item,
+    Message,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolList,
+    ToolResult,
+)
 from gateway.ports import Turn, TurnEnd
 from gateway.recorder import to_end
 
@@ -93,6 +104,8 @@ class ResponseStream:
                 return self._arguments(item_id, text)
             case RunStarted():
                 return self._created()
+            case ItemStarted(item=ToolList() as item):
+                return self._release() + self._list_begun(item)
             case ItemStarted(item=item):
                 return self._release() + (b"" if self._is_ours(item) else self._add(item))
             case CallsStarted(calls=calls):
@@ -256,6 +269,11 @@ class ResponseStream:
             case ApprovalRequest():
                 self._waiting.pop(item.call_id, None)
                 return self._add(item) + self._close(item, one_to_wire(item))
+            case ToolList(id=id):
+                begin = b"" if id in self._open else self._list_begun(item)
+                place = {"item_id": id, "output_index": self._open[id].index}
+                ended = self._event(f"mcp_list_tools.{'failed' if item.error else 'completed'}", place)
+                return begin + ended + self._close(item, one_to_wire(item))
             case Message():
                 begin = b"" if item.id in self._open else self._add(item)
                 return begin + self._message_done(item) + self._hold(item, one_to_wire(item))
@@ -265,6 +283,12 @@ class ResponseStream:
                 return begin + close + self._hold(item, one_to_wire(item))
             case _:
                 return self._add(item) + self._close(item, one_to_wire(item))
+
+    def _list_begun(self, item: ToolList) -> bytes:
+        """A server is asked what it offers, which is not shown before it is known."""
+        added = self._add(item, one_to_wire(replace(item, tools=(), error="")))
+        place = {"item_id": item.id, "output_index": self._open[item.id].index}
+        return added + self._event("mcp_list_tools.in_progress", place)
 
     def _message_done(self, item: Message) -> bytes:
         """Close the open part with its text; parts that never streamed are opened and closed here."""

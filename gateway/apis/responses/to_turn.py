@@ -58,6 +58,7 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
         conversation=conversation,
         instructions=body.instructions or "",
         client_tools=tools.specs,
+        servers=tools.servers,
         options=options,
         # What goes into a conversation is kept there, whatever `store` says.
         stored=body.store is not False or conversation is not None,

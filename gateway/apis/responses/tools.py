@@ -13,6 +13,8 @@ from gateway.agents.spec import ToolGrant
 from gateway.apis._body import MOST_TOOLS, Several
 from gateway.apis._requests import Function, JsonObject, to_tool, writable
 from gateway.apis._wire import explain
+from gateway.apis.responses.mcp_tool import MOST_SERVERS, McpTool, server_echo, to_server
+from gateway.client_server import ClientServer
 from gateway.errors import InvalidRequest
 from gateway.ports import ToolSpec
 
@@ -61,26 +63,25 @@ class FileSearchTool(BaseModel):
     filters: None = Field(None, description="Files have no attributes here.")
 
 
-SERVED: Mapping[str, type[FunctionTool | CustomTool | FileSearchTool]] = {
+SERVED: Mapping[str, type[FunctionTool | CustomTool | FileSearchTool | McpTool]] = {
     "function": FunctionTool,
     "custom": CustomTool,
     "file_search": FileSearchTool,
+    "mcp": McpTool,
 }
 SEARCH = "rag.search"
 """The tool that searches knowledge bases, by server and name."""
 FORMATS: Mapping[str, type[TextFormat | GrammarFormat]] = {"text": TextFormat, "grammar": GrammarFormat}
-ELSEWHERE: Mapping[str, str] = {
-    "mcp": "list the server in gateway.yaml and its tools in the agent's document.",
-}
-"""Tools of OpenAI's that an agent can have here in another way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The client's own tools, what it wants of the gateway's, and both as the response object repeats them."""
+    """The client's own tools, what it wants of the gateway's, the servers it brings, and all of them as the response
+    object repeats them."""
 
     specs: Sequence[ToolSpec]
     grants: Sequence[ToolGrant]
+    servers: Sequence[ClientServer]
     echo: Sequence[Json]
 
 
@@ -88,6 +89,7 @@ def read_tools(raw: Sequence[Json]) -> Tools:
     """Raises InvalidRequest with the place of what is wrong."""
     specs: list[ToolSpec] = []
     grants: list[ToolGrant] = []
+    servers: list[ClientServer] = []
     echo: list[Json] = []
     for number, one in enumerate(raw):
         match read(one, SERVED, f"tools[{number}]"):
@@ -101,9 +103,26 @@ def read_tools(raw: Sequence[Json]) -> Tools:
             case FileSearchTool() as tool:
                 grants.append(search_grant(tool))
                 echo.append(tool.model_dump(exclude_none=True))
+            case McpTool() as tool:
+                servers.append(to_server(tool, f"tools[{number}]"))
+                refuse_label(servers, f"tools[{number}].server_label")
+                echo.append(server_echo(tool))
             case _:
-                raise AssertionError(one)
-    return Tools(specs, grants, echo)
+                raise AssertionError(type(one))
+    return Tools(specs, grants, servers, echo)
+
+
+def refuse_label(servers: Sequence[ClientServer], where: str) -> None:
+    """Raises InvalidRequest if the newest of these cannot be told apart, or is one too many."""
+    *before, newest = servers
+    if newest.label in [server.label for server in before]:
+        raise InvalidRequest(
+            f"Duplicate 'server_label': {newest.label!r}. Each MCP server needs its own.",
+            param=where,
+            code="invalid_value",
+        )
+    if len(servers) > MOST_SERVERS:
+        raise InvalidRequest(f"At most {MOST_SERVERS} MCP servers in one request.", param="tools", code="invalid_value")
 
 
 def search_grant(tool: FileSearchTool) -> ToolGrant:
@@ -129,11 +148,11 @@ def read(raw: Json, kinds: Mapping[str, type[BaseModel]], where: str) -> BaseMod
 def not_served(kind: object, where: str) -> InvalidRequest:
     if kind is None:
         return InvalidRequest(f"Missing required parameter: '{where}'.", param=where, code="missing_required_parameter")
-    if instead := ELSEWHERE.get(str(kind)):
-        message = f"{kind!r} is not served in a request; {instead}"
-    else:
-        message = f"{str(kind)[:64]!r} is not served by this gateway."
-    return InvalidRequest(f"Invalid value for '{where}': {message}", param=where, code="invalid_value")
+    return InvalidRequest(
+        f"Invalid value for '{where}': {str(kind)[:64]!r} is not served by this gateway.",
+        param=where,
+        code="invalid_value",
+    )
 
 
 def custom_tool(tool: CustomTool, where: str) -> ToolSpec:

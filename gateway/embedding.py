@@ -1,7 +1,8 @@
-"""What is asked of a model that makes vectors, and what it answers."""
+"""Turning texts into vectors: what a provider may be able to do besides. It is no turn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +32,12 @@ class Embeddings:
 
     vectors: Sequence[Vector]
     input_tokens: int
+
+
+class Embedder(Protocol):
+    """What a provider may be able to do besides: turn texts into vectors."""
+
+    async def embed(self, call: EmbeddingCall) -> Embeddings:
+        """Retries as `Provider.stream` does, and raises ProviderError: ProviderRefused for a model that makes none.
+        Cancelling it aborts the upstream request."""
+        ...

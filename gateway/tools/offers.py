@@ -1,0 +1,76 @@
+"""A tool as a model is offered it, and one call of it. A tool that fails is a result, never an exception."""
+
+import logging
+from typing import Any
+
+from gateway.agents.spec import ToolGrant
+from gateway.items import Text, ToolCall, ToolResult, new_id
+from gateway.ports import ToolSpec
+from gateway.tools.link import CallFailed, ListedTool
+from gateway.tools.narrow import narrow
+from gateway.tools.upstream import Upstream
+
+logger = logging.getLogger(__name__)
+
+MAX_DESCRIPTION = 8192
+"""Characters of a tool's description that a model is shown."""
+
+
+async def called(
+    upstream: Upstream, spec: ToolSpec, call: ToolCall, arguments: dict[str, Any], patience: float, caller: str = ""
+) -> ToolResult:
+    """What the tool says. A failure says what happened and whether the tool may have run."""
+    try:
+        answer = await upstream.call(spec.tool, arguments, patience, caller)
+    except CallFailed as fault:
+        logger.warning("%s.%s failed: %s", spec.server, spec.tool, fault)
+        return failure(call, explained(spec, fault))
+    structured = dict(answer.structured) if spec.type == "file_search" else {}
+    return ToolResult(
+        id=new_id("fco"),
+        call_id=call.call_id,
+        content=answer.content,
+        is_error=answer.is_error,
+        type=spec.type,
+        structured=structured,
+    )
+
+
+def made_spec(name: str, server: str, grant: ToolGrant, tool: ListedTool) -> ToolSpec:
+    """The tool as its server describes it, overruled and narrowed by the grant."""
+    read_only, destructive, open_world = tool.read_only, tool.destructive, tool.open_world
+    if grant.effect is not None:
+        read_only, destructive = grant.effect == "read", grant.effect == "destructive"
+        open_world = open_world or grant.effect == "external"
+    schema: dict[str, Any] = {"properties": {}, **tool.schema, "type": "object"}
+    return ToolSpec(
+        name=name,
+        description=tool.description[:MAX_DESCRIPTION],
+        schema=narrow(schema, grant.args) if grant.args else schema,
+        server=server,
+        tool=tool.name,
+        type=grant.type,
+        read_only=read_only,
+        destructive=destructive,
+        idempotent=tool.idempotent if grant.idempotent is None else grant.idempotent,
+        open_world=open_world,
+        per_run=grant.per_run,
+        asks=grant.asks,
+        approval_timeout=grant.approval_timeout,
+    )
+
+
+def explained(spec: ToolSpec, failure: CallFailed) -> str:
+    what = f"The call failed: tool server {spec.server!r}: {failure}."
+    if not failure.ran:
+        return f"{what} The tool was not run."
+    if spec.read_only or spec.idempotent:
+        return f"{what} It is safe to call it again."
+    return (
+        f"{what} The outcome is unknown: the tool may or may not have taken effect. "
+        "Check whether it did before you call it again."
+    )
+
+
+def failure(call: ToolCall, text: str) -> ToolResult:
+    return ToolResult(id=new_id("fco"), call_id=call.call_id, content=(Text(text=text),), is_error=True)

@@ -199,6 +199,16 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A client's name for a request, by which it may send it again: its `value`, the `operation` (path of the URL) that
+    it belongs to, and the `digest` of the body."""
+
+    value: str
+    operation: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """Uses up the approval request with this id. `strict`: the turn does not begin unless the request is open."""
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, Self
 from gateway.agents.spec import WEEK, AgentSpec, Asks
 from gateway.errors import GatewayError
 from gateway.events import ModelEvent, Usage
-from gateway.items import Answer, Item, StoredApproval, ToolCall, ToolResult, ToolType
+from gateway.items import Answer, IdempotencyKey, Item, StoredApproval, ToolCall, ToolResult, ToolType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Turn:
     memory of the request, stored and given back unread, but for the `metadata` in it, by which turns can be listed.
     `background`: nobody has to wait for it, and its events can be followed again from the first after it has ended.
     `owner` is the id of the API key that asked. `digest` stands for all that was said before the answer, where a client
-    sends that each time: by it a later turn finds this one.
+    sends that each time: by it a later turn finds this one. With a `key` the client may ask for the answer again.
 
     Beyond what `ModelCall` has, `options` may hold `allowed_tools` and a `tool_choice` that names a server (see
     `tool_choice.py`), `truncation` ("auto": drop the oldest items of what is too long for the model), and
@@ -80,6 +80,7 @@ class Turn:
     owner: str = ""
     created_at: float = 0.0
     digest: str = ""
+    key: IdempotencyKey | None = None
 
     def after(self, items: Sequence[Item]) -> Self:
         """The same turn, going on from these items, which no store has, instead of from its parent."""
@@ -124,10 +125,8 @@ class Relayed(Protocol):
     """A vendor's answer in its own bytes. It has begun: what fails early has failed before this is there."""
 
     async def next(self) -> Sequence[bytes] | None:
-        """What arrived, maybe nothing: whole server-sent events, or the JSON body; None after the last.
-
-        Raises ProviderError when the answer breaks off, or ends without saying that it is whole.
-        """
+        """What arrived, maybe nothing: whole server-sent events, or the JSON body; None after the last. Raises
+        ProviderError when the answer breaks off, or ends without saying that it is whole."""
         ...
 
     async def close(self) -> None:
@@ -140,9 +139,8 @@ class Relay(Protocol):
 
     async def relay(self, model: str, body: dict[str, Any]) -> Relayed | None:
         """Ask `model` with a body of OpenAI's; what it wants changed for this vendor is changed. An answer to
-        `"stream": true` is events, any other one JSON. None where the model does not speak that wire.
-
-        Retries as `Provider.stream` does, and raises ProviderError.
+        `"stream": true` is events, any other one JSON. None where the model does not speak that wire. Retries as
+        `Provider.stream` does, and raises ProviderError.
         """
         ...
 
@@ -341,7 +339,12 @@ class Store(Protocol):
         """
         ...
 
-    async def create_conversation(self, conversation: Conversation) -> None: ...
+    async def made_with(self, key: IdempotencyKey, owner: str, now: float) -> tuple[str, str] | None:
+        """The digest of the request that this owner last made with this key for this operation, in the 24 hours before
+        `now`, and the id of what it made: a turn with that `Turn.key`, or a conversation."""
+        ...
+
+    async def create_conversation(self, conversation: Conversation, key: IdempotencyKey | None = None) -> None: ...
 
     async def conversation(self, id: str) -> Conversation:
         """Raises `NotFound`."""

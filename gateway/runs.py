@@ -32,7 +32,8 @@ SHUTDOWN = "shutdown"
 class Run:
     """A turn while it happens: the log of its events, and whoever waits for the next one.
 
-    It is `kept` going without its client, and by the next start of the gateway, if it is stored or a call was approved.
+    It is `kept` going without its client, and by the next start of the gateway, if it is stored or a call was approved;
+    without its client also if that may ask for the answer again.
     """
 
     def __init__(self, turn: Turn, *, kept: bool = True) -> None:
@@ -168,9 +169,9 @@ class Runs:
         except BaseException:
             self._leave(turn)
             raise
-        kept = turn.stored or any(answer.approved for answer in answers)
+        kept = turn.stored or turn.key is not None or any(answer.approved for answer in answers)
         run = self._live[turn.id] = Run(turn, kept=kept)
-        log = run.events if turn.background else None
+        log = run.events if is_logged(turn) else None
         recorder = Recorder(turn, self._store, run.publish, recorded=recorded, open_calls=open_calls, log=log)
         run.begin(self._live_through(run, recorder, [*before, *turn.input]))
         return run
@@ -255,7 +256,7 @@ class Runs:
                 open_calls=pending_calls(history),
                 begun=stored.intents,
                 said=stored.output,
-                log=run.events if turn.background else None,
+                log=run.events if is_logged(turn) else None,
             )
             await self._end(run, recorder, ending or await self._play(run, recorder, history))
         finally:
@@ -335,6 +336,11 @@ class Runs:
     def _leave(self, turn: Turn) -> None:
         if turn.conversation:
             self._turnstile.leave(turn.conversation)
+
+
+def is_logged(turn: Turn) -> bool:
+    """Whether somebody may come back for the very frames of its stream."""
+    return turn.background or (turn.live and turn.key is not None)
 
 
 def answerable(before: Sequence[Item], given: Sequence[Item]) -> list[ToolCall]:

@@ -12,10 +12,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.agents.catalog import Catalog
+from gateway.apis._idempotency import IdempotencyKeys, replayed
 from gateway.apis._items import Wire
-from gateway.apis._wire import json_response, parse
+from gateway.apis._wire import json_response, parsed, read_body
 from gateway.errors import InvalidRequest, NotFound
-from gateway.items import Approval, StoredApproval, new_id
+from gateway.items import Approval, IdempotencyKey, StoredApproval, new_id
 from gateway.ports import Store, Turn
 from gateway.runs import Runs
 
@@ -34,6 +35,7 @@ class Approvals:
         self._runs = runs
         self._catalog = catalog
         self._store = store
+        self._keys = IdempotencyKeys(runs, store)
 
     async def list_open(self, request: Request) -> Response:
         limit = request.query_params.get("limit", "20")
@@ -52,8 +54,15 @@ class Approvals:
 
     async def answer(self, request: Request) -> Response:
         """The run goes on in the background, as a new response whose id the answer tells."""
-        body = await parse(request, AnswerBody)
+        content = await read_body(request)
         asked = await self._find(request)
+        async with self._keys.asked(request, content) as known:
+            if known.made:
+                return replayed(json_response(show(await self._find(request))))
+            await self._go_on(asked, await parsed(content, AnswerBody), known.key)
+        return json_response(show(await self._find(request)))
+
+    async def _go_on(self, asked: StoredApproval, body: AnswerBody, key: IdempotencyKey | None) -> None:
         paused = (await self._store.get(asked.turn)).turn
         said = Approval(
             id=new_id("mcpa"),
@@ -77,6 +86,7 @@ class Approvals:
             wire=paused.wire if paused.id.startswith("resp_") else {"model": paused.agent.name},
             owner=paused.owner,
             created_at=time.time(),
+            key=key,
         )
         try:
             await self._runs.start(turn)
@@ -84,7 +94,6 @@ class Approvals:
             if error.code and error.code.startswith("approval_"):
                 error.param = "id"
             raise
-        return json_response(show(await self._find(request)))
 
     async def _find(self, request: Request) -> StoredApproval:
         id = request.path_params["id"]

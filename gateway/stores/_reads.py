@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import InvalidRequest, NotFound
-from gateway.items import Item, StoredApproval, load
+from gateway.items import IdempotencyKey, Item, StoredApproval, load
 from gateway.ports import Conversation, StoredTurn
 from gateway.stores._rows import APPROVAL, TURN, load_approval, load_conversation, load_turn
 
@@ -167,6 +167,11 @@ def approvals(
     named = {"owner": owner, "first": begins, "last": begins + "\U0010ffff", "open_at": open_at, "limit": limit}
     only = "" if open_at is None else "and approvals.approved is null and approvals.expires_at > :open_at"
     return [load_approval(row) for row in db.execute(APPROVALS.format(only), named).fetchall()]
+
+
+def made_with(db: sqlite3.Connection, key: IdempotencyKey, owner: str, since: float) -> tuple[str, str] | None:
+    sql = "select digest, made from keys where owner = ? and operation = ? and value = ? and created_at >= ?"
+    return next(iter(db.execute(sql, (owner, key.operation, key.value, since)).fetchall()), None)
 
 
 def conversation(db: sqlite3.Connection, id: str) -> Conversation:

@@ -141,3 +141,19 @@ def m007_approvals(db: Database) -> None:
     db.conn.execute("create index approvals_open on approvals (owner) where approved is null")
     db.conn.execute("alter table turns add column stored integer not null default 1")
     db.conn.execute("create index turns_kept on turns (n) where stored = 0")
+
+
+@MIGRATIONS()
+def m011_keys(db: Database) -> None:
+    """Idempotency keys, each with what was last made with it.
+
+    keys.digest  of the request's body
+    keys.made    the id of a turn or a conversation, which may be gone
+    """
+    db.table("keys").create(
+        {"owner": str, "operation": str, "value": str, "digest": str, "made": str, "created_at": float},
+        pk=("owner", "operation", "value"),
+        not_null={"digest", "made", "created_at"},
+        strict=True,
+    )
+    db.conn.execute("create index keys_created_at on keys (created_at)")

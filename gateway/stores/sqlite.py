@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gateway.errors import GatewayError, StorageFull
-from gateway.items import Answer, Item, StoredApproval
+from gateway.items import Answer, IdempotencyKey, Item, StoredApproval
 from gateway.ports import Conversation, StoredTurn, Turn, TurnEnd
 from gateway.stores import _reads, _writes
 from gateway.stores._histories import Histories
@@ -185,9 +185,14 @@ class SQLiteStore:
         read = partial(_reads.approvals, owner=owner, begins=begins, open_at=open_at, limit=limit)
         return await self._readers.read(read)
 
-    async def create_conversation(self, conversation: Conversation) -> None:
+    async def made_with(self, key: IdempotencyKey, owner: str, now: float) -> tuple[str, str] | None:
+        read = partial(_reads.made_with, key=key, owner=owner, since=now - _writes.KEPT)
+        return self._readers.read_here(read)
+
+    async def create_conversation(self, conversation: Conversation, key: IdempotencyKey | None = None) -> None:
         metadata = to_json(conversation.metadata)
-        await self._writer.write(partial(_writes.create_conversation, conversation=conversation, metadata=metadata))
+        create = partial(_writes.create_conversation, conversation=conversation, metadata=metadata, key=key)
+        await self._writer.write(create)
 
     async def conversation(self, id: str) -> Conversation:
         return self._readers.read_here(partial(_reads.conversation, id=id))

@@ -1,6 +1,7 @@
 """The routes of the Responses dialect."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -9,11 +10,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from gateway.agents.catalog import Catalog
+from gateway.apis._idempotency import Asked, IdempotencyKeys, again, replayed
 from gateway.apis._items import to_wire
 from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
 from gateway.apis._references import dereferenced
-from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended, wanted
+from gateway.apis._wire import EventStream, begun, json_response, parsed, read_body, until_ended, wanted
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
 from gateway.apis.responses.schema import ResponsesRequest
@@ -21,7 +23,7 @@ from gateway.apis.responses.socket import ResponsesSocket
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
 from gateway.errors import GatewayError, InvalidRequest, NotFound
-from gateway.event_log import retold, unpack
+from gateway.events import RunFailed
 from gateway.ports import Store, StoredTurn, Turn
 from gateway.runs import Run, Runs
 
@@ -47,20 +49,48 @@ class Responses:
         self._runs = runs
         self._catalog = catalog
         self._store = store
+        self._keys = IdempotencyKeys(runs, store)
 
     async def create(self, request: Request) -> Response:
-        body = await parse(request, ResponsesRequest)
-        turn = await self.turn_of(body, request.state.owner)
+        content = await read_body(request)
+        async with self._keys.asked(request, content) as asked:
+            known = await self._keys.runs(asked)
+            run = known[0] if known else await self._begin(request, content, asked)
+        if known:
+            return replayed(await self._answer_again(asked, run, request))
+        return await self._answer(run, request)
+
+    async def _begin(self, request: Request, content: bytes | bytearray, asked: Asked) -> Run:
+        body = await parsed(content, ResponsesRequest)
+        turn = replace(await self.turn_of(body, request.state.owner), key=asked.key)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
         run = await self.start(turn, wait=wait, wanted=wanted(request))
-        if body.stream:
+        self._keys.hold(asked, [run])
+        return run
+
+    async def _answer(self, run: Run, request: Request) -> Response:
+        turn = run.turn
+        if turn.live:
             if not turn.background:
                 await begun(run, request)
-            return EventStream(run, ResponseStream(run.turn).render)
+            return EventStream(run, ResponseStream(turn).render)
         if turn.background:
-            return polled(fold(run.turn, ()))
+            return polled(fold(turn, ()))
         await until_ended(run, request)
-        return json_response(fold(run.turn, run.events))
+        return json_response(fold(turn, run.events))
+
+    async def _answer_again(self, asked: Asked, run: Run, request: Request) -> Response:
+        """What `_answer` said, or is about to say, to the same request."""
+        turn = run.turn
+        if asked.held or self._runs.find(turn.id) is run or (turn.background and not turn.live):
+            return await self._answer(run, request)
+        stored = await self._store.get(turn.id)
+        if turn.live:
+            return await self._again(stored, -1)
+        ending = run.events[-1]
+        if isinstance(ending, RunFailed) and not stored.output:
+            raise ending.error
+        return json_response(await read_back(stored, self._store))
 
     async def connect(self, websocket: WebSocket) -> None:
         await ResponsesSocket(websocket, self).serve()
@@ -87,9 +117,7 @@ class Responses:
         """The stream from its first frame on, or from the one `after` that the client has."""
         run = self._runs.find(stored.turn.id)
         if run is None:
-            log = await self._store.log(stored.turn.id)
-            run = Run(stored.turn)
-            run.publish(*(unpack(log, stored) if log else retold(stored)))
+            run = again(stored, await self._store.log(stored.turn.id))
         earlier = await left_open(stored, self._store)
         return EventStream(run, ResponseStream(stored.turn, earlier=earlier, begun=stored.intents, after=after).render)
 

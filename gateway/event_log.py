@@ -118,11 +118,11 @@ def ending_of(end: TurnEnd | None) -> list[Ending]:
         return []
     match end.status:
         case "paused":
-            return [RunPaused(usage=end.usage, model=end.model)]
+            return [RunPaused(usage=end.usage, model=end.model, ended_at=end.ended_at)]
         case "failed":
-            return [RunFailed(error=end.error or GatewayError(), usage=end.usage)]
+            return [RunFailed(error=end.error or GatewayError(), usage=end.usage, ended_at=end.ended_at)]
         case "cancelled":
-            return [RunCancelled(usage=end.usage)]
+            return [RunCancelled(usage=end.usage, ended_at=end.ended_at)]
         case _:
             reason = "stop" if end.status == "completed" else end.reason
-            return [RunCompleted(reason=cast("Any", reason), usage=end.usage, model=end.model)]
+            return [RunCompleted(reason=cast("Any", reason), usage=end.usage, model=end.model, ended_at=end.ended_at)]

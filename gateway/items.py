@@ -84,13 +84,15 @@ Part = Text | Image | File | Refusal
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """`complete` is False when the model was cut off (token limit, content filter, a broken stream). `name` tells
-    apart several who speak in one role."""
+    apart several who speak in one role. `phase` says of an assistant's message whether it was the answer or said on the
+    way to it, where the model or the client told."""
 
     id: str
     role: Literal["system", "developer", "user", "assistant"]
     content: tuple[Part, ...]
     complete: bool = True
     name: str = ""
+    phase: Literal["", "commentary", "final_answer"] = ""
     kind: Literal["message"] = "message"
 
     @property

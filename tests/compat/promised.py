@@ -360,6 +360,12 @@ PROMISED = (
         "basic-response, system-prompt, image-input, multi-turn",
         "test_case",
     ),
+    case(
+        "open-responses-phase",
+        "assistant-message-phase, response-output-phase-schema",
+        "test_case_assistant_message_phase",
+        "test_case_response_output_phase_schema",
+    ),
     case("open-responses-stream", "streaming-response", "test_case_streaming_response"),
     case(
         "open-responses-tools",

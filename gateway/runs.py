@@ -213,6 +213,10 @@ class Runs:
         """Let the rules look at a turn that will not be a run. Raises Forbidden."""
         await self._engine.admit(turn)
 
+    async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
+        """See `Engine.sealed`."""
+        return await self._engine.sealed(items, owner)
+
     def find(self, turn_id: str) -> Run | None:
         """The run if it is still going on in this process."""
         return self._live.get(turn_id)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from pydantic import BaseModel
@@ -24,7 +24,7 @@ from gateway.apis.chat import stored
 from gateway.apis.chat.schema import ChatRequest
 from gateway.apis.completions import CompletionRequest
 from gateway.apis.embeddings import EmbeddingsRequest
-from gateway.apis.responses.schema import ResponsesRequest
+from gateway.apis.responses.schema import Included, ResponsesRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ PAGE: dict[str, Schema] = {
     "order": {**either("asc", "desc"), "default": "desc"},
 }
 KEY: Schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY}
+INCLUDE: Schema = {"type": "array", "items": either(*get_args(Included))}
 OLDEST_FIRST: dict[str, Schema] = {**PAGE, "order": {**PAGE["order"], "default": "asc"}}
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -62,7 +63,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("GET", "/v1/responses/{id}"): Operation(
         summary="A response as far as it has got, or its stream from the start or from an event on",
-        query={"stream": {"type": "boolean"}, "starting_after": {"type": "integer", "minimum": 0}},
+        query={
+            "stream": {"type": "boolean"},
+            "starting_after": {"type": "integer", "minimum": 0},
+            "include[]": INCLUDE,
+        },
         answer="Response",
         streams=True,
     ),

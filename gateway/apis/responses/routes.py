@@ -1,9 +1,10 @@
 """The routes of the Responses dialect."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -14,16 +15,17 @@ from gateway.apis._idempotency import Asked, IdempotencyKeys, again, replayed
 from gateway.apis._items import to_wire
 from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
-from gateway.apis._references import dereferenced
+from gateway.apis._references import dereferenced, with_states
 from gateway.apis._wire import EventStream, begun, json_response, parsed, read_body, until_ended, wanted
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
-from gateway.apis.responses.schema import ResponsesRequest
+from gateway.apis.responses.schema import Included, ResponsesRequest
 from gateway.apis.responses.socket import ResponsesSocket
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
 from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.events import RunFailed
+from gateway.items import Item
 from gateway.ports import Store, StoredTurn, Turn
 from gateway.runs import Run, Runs
 
@@ -96,9 +98,11 @@ class Responses:
         await ResponsesSocket(websocket, self).serve()
 
     async def turn_of(self, body: ResponsesRequest, owner: str) -> Turn:
+        known: Mapping[str, Item] = {}
         if isinstance(body.input, list):
-            body.input = await dereferenced(body.input, self._store, owner)
-        return to_turn(body, agent_of(body, self._catalog), owner)
+            body.input, known = await dereferenced(body.input, self._store, owner)
+        turn = to_turn(body, agent_of(body, self._catalog), owner)
+        return replace(turn, input=with_states(list(turn.input), known)) if known else turn
 
     async def start(self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True) -> Run:
         """The run of this turn. Raises what the client is to be told when it cannot start."""
@@ -108,10 +112,20 @@ class Responses:
             raise unknown_start(turn) from None
 
     async def retrieve(self, request: Request) -> Response:
-        stored = await self._find(request)
+        stored = await self._including(await self._find(request), included(request.query_params))
         if request.query_params.get("stream") == "true":
             return await self._again(stored, whole_number(request.query_params, "starting_after", -1))
         return polled(await read_back(stored, self._store))
+
+    async def _including(self, stored: StoredTurn, include: Sequence[str]) -> StoredTurn:
+        """The turn as if its request had asked for this, too."""
+        if not include:
+            return stored
+        wire = {**stored.turn.wire, "include": [*stored.turn.wire.get("include", ()), *include]}
+        stored = replace(stored, turn=replace(stored.turn, wire=wire))
+        if "reasoning.encrypted_content" not in include:
+            return stored
+        return replace(stored, output=await self._runs.sealed(stored.output, stored.turn.owner))
 
     async def _again(self, stored: StoredTurn, after: int) -> Response:
         """The stream from its first frame on, or from the one `after` that the client has."""
@@ -156,6 +170,19 @@ def polled(response: Mapping[str, Any]) -> Response:
     if response["status"] in ("queued", "in_progress"):
         answer.raw_headers += [(name.encode(), value.encode()) for name, value in POLL_AFTER.items()]
     return answer
+
+
+def included(query: QueryParams) -> Sequence[str]:
+    """`include` as the SDKs write it, with brackets, and without. Raises InvalidRequest."""
+    include = [*query.getlist("include[]"), *query.getlist("include")]
+    for one in include:
+        if one not in get_args(Included):
+            raise InvalidRequest(
+                f"Invalid value for 'include': {one[:64]!r} is not one of {', '.join(get_args(Included))}.",
+                param="include",
+                code="invalid_value",
+            )
+    return include
 
 
 def whole_number(query: Mapping[str, str], name: str, default: int) -> int:

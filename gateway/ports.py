@@ -6,7 +6,7 @@ Rule      what is allowed                 gateway/rules
 Memory    what the model gets to see      gateway/memory
 Store     what survives the process       gateway/stores
 
-A provider may also be a `Relay` or an `Embedder`; neither is a turn, and the engine knows nothing of them.
+A provider may also be a `Relay` or an `embedding.Embedder`; neither is a turn, and the engine knows nothing of them.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
@@ -142,44 +142,6 @@ class Relay(Protocol):
         `"stream": true` is events, any other one JSON. None where the model does not speak that wire. Retries as
         `Provider.stream` does, and raises ProviderError.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddingCall:
-    """One request for vectors: a vector for each of `texts`.
-
-    `tokens` are the same inputs as the client encoded them (`cl100k_base`), where it sent no text. `base64` is what the
-    client asked for, and what a provider may be asked for: packed numbers are a third of the work. `dimensions` is how
-    many numbers a vector shall have; None leaves it to the model.
-    """
-
-    model: str
-    texts: Sequence[str]
-    tokens: Sequence[Sequence[int]] | None = None
-    base64: bool = False
-    dimensions: int | None = None
-    user: str | None = None
-
-
-Vector = bytes | Sequence[float]
-"""The numbers of one vector; packed, they are float32 in little-endian order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embeddings:
-    """One vector for each input, in their order. `input_tokens` is 0 where the provider did not say."""
-
-    vectors: Sequence[Vector]
-    input_tokens: int
-
-
-class Embedder(Protocol):
-    """What a provider may be able to do besides: turn texts into vectors."""
-
-    async def embed(self, call: EmbeddingCall) -> Embeddings:
-        """Retries as `Provider.stream` does, and raises ProviderError: ProviderRefused for a model that makes none.
-        Cancelling it aborts the upstream request."""
         ...
 
 
@@ -330,9 +292,17 @@ class Store(Protocol):
         ...
 
     async def approvals(
-        self, owner: str, *, begins: str = "", open_at: float | None = None, limit: int = 1
+        self,
+        owner: str,
+        *,
+        begins: str = "",
+        open_at: float | None = None,
+        limit: int = 1,
+        after: str | None = None,
+        newest_first: bool = True,
     ) -> list[StoredApproval]:
-        """This owner's approval requests whose ids begin so, newest first; those of deleted turns are gone.
+        """This owner's approval requests whose ids begin so; those of deleted turns are gone. Raises NotFound for an
+        unknown `after`.
 
         With `open_at`, only those that may be answered at that time. Every ApprovalRequest among a turn's output is
         one. Those of turns that are not `Turn.stored` are forgotten some time after they expired, and the turns too.

@@ -14,13 +14,12 @@ from starlette.routing import BaseRoute, Route
 from gateway.agents.catalog import Catalog
 from gateway.apis._idempotency import IdempotencyKeys, replayed
 from gateway.apis._items import Wire
+from gateway.apis._pages import list_of, page_query
 from gateway.apis._wire import json_response, parsed, read_body
 from gateway.errors import InvalidRequest, NotFound
 from gateway.items import Approval, IdempotencyKey, StoredApproval, new_id
 from gateway.ports import Store, Turn
 from gateway.runs import Runs
-
-MOST = 100
 
 
 class AnswerBody(BaseModel):
@@ -38,16 +37,16 @@ class Approvals:
         self._keys = IdempotencyKeys(runs, store)
 
     async def list_open(self, request: Request) -> Response:
-        limit = request.query_params.get("limit", "20")
-        if not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= MOST:
-            raise InvalidRequest(
-                f"Invalid value for 'limit': a number from 1 to {MOST}.", param="limit", code="invalid_value"
-            )
-        found = await self._store.approvals(request.state.owner, open_at=time.time(), limit=int(limit) + 1)
-        data = [show(each) for each in found[: int(limit)]]
-        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-        page = {"object": "list", "data": data, "first_id": first, "last_id": last}
-        return json_response({**page, "has_more": len(found) > len(data)})
+        asked = page_query(request.query_params)
+        found = await self._store.approvals(
+            request.state.owner,
+            open_at=time.time(),
+            limit=asked.limit + 1,
+            after=asked.after,
+            newest_first=asked.newest_first,
+        )
+        data = [show(each) for each in found[: asked.limit]]
+        return json_response(list_of(data, has_more=len(found) > len(data)))
 
     async def retrieve(self, request: Request) -> Response:
         return json_response(show(await self._find(request)))

@@ -23,9 +23,10 @@ from gateway.apis._body import LARGEST
 from gateway.apis._gone import aborted_when_gone
 from gateway.apis._inputs import MOST_INPUT_VALUES, Inputs, read_inputs
 from gateway.apis._wire import JsonResponse, parse
+from gateway.embedding import Embedder, EmbeddingCall, Embeddings, Vector
 from gateway.errors import InvalidRequest
 from gateway.items import Message, Text, new_id
-from gateway.ports import Embedder, EmbeddingCall, Embeddings, Store, Turn, Vector
+from gateway.ports import Store, Turn
 from gateway.runs import Runs
 
 FEW_NUMBERS = 16_384

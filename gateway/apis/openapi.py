@@ -116,9 +116,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/v1/models"): Operation(summary="The agents, and the models that the settings list", answer="ModelList"),
     ("GET", "/v1/models/{name}"): Operation(summary="An agent or a model", answer="Model"),
     ("DELETE", "/v1/models/{name}"): Operation(summary="Refused: agents and models are the host's"),
-    ("GET", "/v1/approvals"): Operation(
-        summary="The calls that wait for a person", query={"limit": PAGE["limit"]}, answer="ApprovalList"
-    ),
+    ("GET", "/v1/approvals"): Operation(summary="The calls that wait for a person", query=PAGE, answer="ApprovalList"),
     ("GET", "/v1/approvals/{id}"): Operation(summary="A call that waits for a person, or did", answer="Approval"),
     ("POST", "/v1/approvals/{id}"): Operation(
         summary="Allow a call or refuse it", body=approvals.AnswerBody, answer="Approval", repeatable=True

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from gateway.embedding import EmbeddingCall, Embeddings
 from gateway.errors import ContextTooLong, ProviderError, ProviderRefused
-from gateway.ports import EmbeddingCall, Embeddings
 from gateway.retrieval.errors import ModelMissing
 from gateway.retrieval.lazy import load_embedder
 from gateway.retrieval.model_files import MODEL_FOLDER
@@ -27,7 +27,7 @@ THREADS = max(1, (os.cpu_count() or 2) // 2)
 
 
 class BundledEmbedder:
-    """A `ports.Embedder` for one model. Enter it before use."""
+    """A `embedding.Embedder` for one model. Enter it before use."""
 
     def __init__(self, folder: Path = MODEL_FOLDER) -> None:
         self._folder = folder

@@ -13,8 +13,8 @@ from typing import Any, Protocol, Self, cast
 
 import orjson
 
+from gateway.embedding import EmbeddingCall, Embeddings, Vector
 from gateway.errors import ProviderError, ProviderRefused
-from gateway.ports import EmbeddingCall, Embeddings, Vector
 from gateway.providers.answers import HttpReader, Reader, whole
 from gateway.providers.chat_body import Json
 from gateway.providers.litellm_import import LiteLLM
@@ -35,7 +35,7 @@ BY_LITELLM = frozenset({"litellm", "transformed"})
 
 
 class OwnEmbedder(Protocol):
-    """A model of the gateway's own that makes vectors (`ports.Embedder`). It is entered and left with the router."""
+    """A model of the gateway's own that makes vectors (`embedding.Embedder`), entered and left with the router."""
 
     async def embed(self, call: EmbeddingCall) -> Embeddings: ...
     async def __aenter__(self) -> Self: ...

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeVar
 
+from gateway.embedding import EmbeddingCall, Embeddings
 from gateway.errors import (
     ContextTooLong,
     ProviderError,
@@ -20,7 +21,7 @@ from gateway.errors import (
     ProviderRefused,
 )
 from gateway.events import ModelEvent
-from gateway.ports import EmbeddingCall, Embeddings, ModelCall
+from gateway.ports import ModelCall
 from gateway.providers.embeddings import EmbeddingLanes, OwnEmbedder, no_vectors
 from gateway.providers.http_client import PooledTransport
 from gateway.providers.litellm_import import LiteLLM
@@ -132,7 +133,7 @@ class ProviderRouter:
         return tuple(self._embedders)
 
     async def embed(self, call: EmbeddingCall) -> Embeddings:
-        """See `ports.Embedder`."""
+        """See `embedding.Embedder`."""
         if own := self._embedders.get(call.model):
             return await own.embed(call)
         if call.model.partition("/")[0] in self._started:

@@ -180,10 +180,17 @@ class SQLiteStore:
         return turns
 
     async def approvals(
-        self, owner: str, *, begins: str = "", open_at: float | None = None, limit: int = 1
+        self,
+        owner: str,
+        *,
+        begins: str = "",
+        open_at: float | None = None,
+        limit: int = 1,
+        after: str | None = None,
+        newest_first: bool = True,
     ) -> list[StoredApproval]:
-        read = partial(_reads.approvals, owner=owner, begins=begins, open_at=open_at, limit=limit)
-        return await self._readers.read(read)
+        asked = _reads.ApprovalQuery(owner, begins, open_at, limit, after, newest_first)
+        return await self._readers.read(partial(_reads.approvals, asked=asked))
 
     async def made_with(self, key: IdempotencyKey, owner: str, now: float) -> tuple[str, str] | None:
         read = partial(_reads.made_with, key=key, owner=owner, since=now - _writes.KEPT)

@@ -96,7 +96,9 @@ def providers(settings: Settings) -> ProviderRouter:
     weights = status(weights_folder(settings.environment)).path
     local = LocalProvider(LocalModel(weights, lazy=True))
     own = {LOCAL_EMBEDDER: BundledEmbedder()}
-    return ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment, [local], own)
+    return ProviderRouter(
+        tuple(settings.providers.values()), settings.limits, settings.environment, [local], own, settings.fetch_hosts
+    )
 
 
 def checks_input(rule: Rule) -> bool:

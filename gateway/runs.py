@@ -16,7 +16,7 @@ from gateway.approvals import answered
 from gateway.engine import Engine
 from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
 from gateway.events import Ending, Event, RunCancelled, RunFailed
-from gateway.items import Item, ToolCall, ToolResult, pending_calls
+from gateway.items import Item, ToolCall, ToolResult, pending_calls, size_of
 from gateway.ports import Conversation, Store, StoredTurn, Turn, TurnEnd
 from gateway.recorder import Recorder
 from gateway.turnstile import Turnstile
@@ -136,7 +136,9 @@ class Run:
 class Runs:
     """Every run of this process, and the order of the turns of each conversation."""
 
-    def __init__(self, engine: Engine, store: Store) -> None:
+    def __init__(self, engine: Engine, store: Store, max_history: int) -> None:
+        """`max_history` is the most characters of what a turn goes on from, its input included."""
+        self._max_history = max_history
         self._engine = engine
         self._store = store
         self._live: dict[str, Run] = {}
@@ -162,6 +164,7 @@ class Runs:
             if not wanted():
                 raise CallerGone
             before = await self._store.history(turn.parent) if turn.parent else ()
+            refuse_too_long([*before, *turn.input], self._max_history, "input")
             turn, answers = await answered(turn, before, self._store)
             open_calls = answerable(before, turn.input)
             if recorded := turn.stored or bool(answers):
@@ -202,6 +205,7 @@ class Runs:
         try:
             turn = await self._placed(turn)
             before = await self._store.history(turn.parent) if turn.parent else ()
+            refuse_too_long([*before, *turn.input], self._max_history, "items")
             turn, answers = await answered(turn, before, self._store)
             if any(answer.strict for answer in answers):
                 raise InvalidRequest("An approval cannot be added as an item: answer with a response.", param="items")
@@ -340,6 +344,15 @@ class Runs:
     def _leave(self, turn: Turn) -> None:
         if turn.conversation:
             self._turnstile.leave(turn.conversation)
+
+
+def refuse_too_long(history: Sequence[Item], most: int, param: str) -> None:
+    if (size := sum(map(size_of, history))) > most:
+        raise InvalidRequest(
+            f"The conversation has {size} characters with this; the limit is {most} (`max_history`).",
+            code="context_length_exceeded",
+            param=param,
+        )
 
 
 def is_logged(turn: Turn) -> bool:

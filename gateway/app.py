@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from gateway.agents.catalog import Catalog
 from gateway.agents.folder import AgentFolder
 from gateway.apis import DIALECTS, embeddings, openapi
+from gateway.apis._bounded import bounded
 from gateway.apis._edge import Edge
 from gateway.apis._wire import json_response
 from gateway.apis.chat import routes as chat
@@ -63,7 +64,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
         memories={name: make() for name, make in STRATEGIES.items()},
         sealer=Sealer(settings.data / "sealing.key"),
     )
-    runs = Runs(engine, store)
+    runs = Runs(engine, store, settings.max_history)
 
     @asynccontextmanager
     async def lifespan(app: object) -> AsyncGenerator[None]:
@@ -87,7 +88,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     dialects = DIALECTS | able
     routes = [route for dialect in dialects.values() for route in dialect(runs, catalog, store)]
     routes += probes(settings)
-    routes += [*openapi.routes(routes), Mount("/mcp", toolbox.mounted)]
+    routes += [*openapi.routes(routes), Mount("/mcp", bounded(toolbox.mounted))]
     return Edge(routes, lifespan, verify=keys.verify, hosts=settings.allowed_hosts)
 
 
@@ -96,7 +97,9 @@ def providers(settings: Settings) -> ProviderRouter:
     weights = status(weights_folder(settings.environment)).path
     local = LocalProvider(LocalModel(weights, lazy=True))
     own = {LOCAL_EMBEDDER: BundledEmbedder()}
-    return ProviderRouter(tuple(settings.providers.values()), settings.limits, settings.environment, [local], own)
+    return ProviderRouter(
+        tuple(settings.providers.values()), settings.limits, settings.environment, [local], own, settings.fetch_hosts
+    )
 
 
 def checks_input(rule: Rule) -> bool:

@@ -117,12 +117,22 @@ class Engine:
             for item in history
         ]
 
+    async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
+        """The items, thoughts among them with their state for this owner to keep."""
+        return [
+            replace(item, sealed=await self.sealer.seal(item.state, owner))
+            if isinstance(item, Reasoning) and item.state and not item.sealed
+            else item
+            for item in items
+        ]
+
     async def _sealed(self, turn: Turn, steps: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         """The events, the model's thoughts with their state for the client to keep."""
         async with aclosing(steps) as events:
             async for event in events:
-                if isinstance(event, ItemDone) and isinstance(thought := event.item, Reasoning) and thought.state:
-                    event = ItemDone(replace(thought, sealed=await self.sealer.seal(thought.state, turn.owner)))
+                if isinstance(event, ItemDone):
+                    (item,) = await self.sealed([event.item], turn.owner)
+                    event = ItemDone(item)
                 yield event
 
     async def _steps(self, turn: Turn, history: list[Item], log: RequestLog | None) -> AsyncGenerator[Event]:

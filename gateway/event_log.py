@@ -26,6 +26,7 @@ from gateway.events import (
     RunFailed,
     RunPaused,
     RunStarted,
+    ScoredDelta,
     StepDone,
     TextDelta,
     Usage,
@@ -47,6 +48,8 @@ def pack(events: Iterable[Event]) -> bytes:
     rows: list[Any] = []
     for event in events:
         match event:
+            case ScoredDelta(item_id=item_id, text=text, logprobs=logprobs):
+                rows.append(["scored", item_id, text, logprobs])
             case TextDelta() | RefusalDelta() | ReasoningDelta() | ArgumentsDelta():
                 rows.append([NAMES[type(event)], event.item_id, event.text])
             case RunStarted(turn_id=turn_id):
@@ -77,6 +80,9 @@ def unpack(log: bytes, stored: StoredTurn) -> list[Event]:
                 events.append(ItemStarted(load(fields[0])))
             case "done":
                 events += [ItemDone(items[fields[0]])] if fields[0] in items else []
+            case "scored":
+                item_id, text, logprobs = fields
+                events.append(ScoredDelta(item_id, text, tuple(logprobs)))
             case "calls":
                 events.append(CallsStarted(tuple(calls[id] for id in fields[0] if id in calls)))
             case "step":
@@ -101,7 +107,8 @@ def pieces(items: Sequence[Item]) -> list[Event]:
                 events.append(ItemStarted(Message(id=item.id, role=item.role, content=())))
                 for part in item.content:
                     if isinstance(part, Text):
-                        events.append(TextDelta(item.id, part.text))
+                        said = ScoredDelta(item.id, part.text, part.logprobs) if part.logprobs else None
+                        events.append(said or TextDelta(item.id, part.text))
                     elif isinstance(part, Refusal):
                         events.append(RefusalDelta(item.id, part.text))
             case Reasoning(id=id, text=text) if text:
@@ -118,11 +125,11 @@ def ending_of(end: TurnEnd | None) -> list[Ending]:
         return []
     match end.status:
         case "paused":
-            return [RunPaused(usage=end.usage, model=end.model)]
+            return [RunPaused(usage=end.usage, model=end.model, ended_at=end.ended_at)]
         case "failed":
-            return [RunFailed(error=end.error or GatewayError(), usage=end.usage)]
+            return [RunFailed(error=end.error or GatewayError(), usage=end.usage, ended_at=end.ended_at)]
         case "cancelled":
-            return [RunCancelled(usage=end.usage)]
+            return [RunCancelled(usage=end.usage, ended_at=end.ended_at)]
         case _:
             reason = "stop" if end.status == "completed" else end.reason
-            return [RunCompleted(reason=cast("Any", reason), usage=end.usage, model=end.model)]
+            return [RunCompleted(reason=cast("Any", reason), usage=end.usage, model=end.model, ended_at=end.ended_at)]

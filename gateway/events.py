@@ -8,7 +8,8 @@ An item that was started is always done before the ending of a completed or paus
 leave started items open; a reader closes them as incomplete. Deltas joined equal the finished item.
 """
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.errors import GatewayError
@@ -108,7 +109,14 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunPaused:
+class Ended:
+    """What all endings have: when they came, in Unix seconds. It is told to every reader, and stored, as the same."""
+
+    ended_at: float = field(default_factory=time.time, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused(Ended):
     """Somebody else has to act: the client runs its own tools, a person approves. What is `asked` are items, too."""
 
     client_calls: tuple[ToolCall, ...] = ()
@@ -118,7 +126,7 @@ class RunPaused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunCompleted:
+class RunCompleted(Ended):
     """`max_steps`: the agent's step limit ended the run before the model was done."""
 
     reason: Literal["stop", "length", "content_filter", "max_steps"]
@@ -127,13 +135,13 @@ class RunCompleted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFailed:
+class RunFailed(Ended):
     error: GatewayError
     usage: Usage = Usage()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunCancelled:
+class RunCancelled(Ended):
     usage: Usage = Usage()
 
 

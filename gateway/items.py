@@ -84,13 +84,15 @@ Part = Text | Image | File | Refusal
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """`complete` is False when the model was cut off (token limit, content filter, a broken stream). `name` tells
-    apart several who speak in one role."""
+    apart several who speak in one role. `phase` says of an assistant's message whether it was the answer or said on the
+    way to it, where the model or the client told."""
 
     id: str
     role: Literal["system", "developer", "user", "assistant"]
     content: tuple[Part, ...]
     complete: bool = True
     name: str = ""
+    phase: Literal["", "commentary", "final_answer"] = ""
     kind: Literal["message"] = "message"
 
     @property
@@ -200,6 +202,16 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A client's name for a request, by which it may send it again: its `value`, the `operation` (path of the URL) that
+    it belongs to, and the `digest` of the body."""
+
+    value: str
+    operation: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """Uses up the approval request with this id. `strict`: the turn does not begin unless the request is open."""
 
@@ -266,6 +278,32 @@ def dump(item: Item) -> bytes:
 def load(body: bytes | str) -> Item:
     """The item that `dump` wrote."""
     return _item.validate_json(body)
+
+
+def size_of(item: Item) -> int:
+    """Characters of what it says, counted without looking at them: a URL of data is as long as it is."""
+    match item:
+        case Message(content=parts) | ToolResult(content=parts):
+            return sum(map(part_size, parts))
+        case Reasoning(text=text, summary=summary, sealed=sealed):
+            return len(text) + len(summary) + len(sealed)
+        case ToolCall(arguments=arguments) | ApprovalRequest(arguments=arguments):
+            return len(arguments)
+        case Approval(reason=reason):
+            return len(reason)
+        case ToolList():
+            # Mostly schemas; there is one in a conversation, and not in each turn.
+            return len(dump(item))
+
+
+def part_size(part: Part) -> int:
+    match part:
+        case Text(text=text) | Refusal(text=text):
+            return len(text)
+        case Image(url=url):
+            return len(url)
+        case File(data=data, url=url):
+            return len(data) + len(url)
 
 
 def pending_calls(history: Sequence[Item]) -> list[ToolCall]:

@@ -18,7 +18,7 @@ from gateway.agents.spec import WEEK, AgentSpec, Asks
 from gateway.client_server import ClientServer
 from gateway.errors import GatewayError
 from gateway.events import ItemDone, ItemStarted, ModelEvent, Usage
-from gateway.items import Answer, Item, StoredApproval, ToolCall, ToolResult, ToolType
+from gateway.items import Answer, IdempotencyKey, Item, StoredApproval, ToolCall, ToolResult, ToolType
 from gateway.model_requests import RequestLog, Requests
 
 
@@ -61,7 +61,7 @@ class Turn:
     memory of the request, stored and given back unread, but for the `metadata` in it, by which turns can be listed.
     `background`: nobody has to wait for it, and its events can be followed again from the first after it has ended.
     `owner` is the id of the API key that asked. `digest` stands for all that was said before the answer, where a client
-    sends that each time: by it a later turn finds this one.
+    sends that each time: by it a later turn finds this one. With a `key` the client may ask for the answer again.
 
     Beyond what `ModelCall` has, `options` may hold `allowed_tools` and a `tool_choice` that names a server (see
     `tool_choice.py`), `truncation` ("auto": drop the oldest items of what is too long for the model), and
@@ -85,6 +85,7 @@ class Turn:
     owner: str = ""
     created_at: float = 0.0
     digest: str = ""
+    key: IdempotencyKey | None = None
 
     def after(self, items: Sequence[Item]) -> Self:
         """The same turn, going on from these items, which no store has, instead of from its parent."""
@@ -131,10 +132,8 @@ class Relayed(Protocol):
     """A vendor's answer in its own bytes. It has begun: what fails early has failed before this is there."""
 
     async def next(self) -> Sequence[bytes] | None:
-        """What arrived, maybe nothing: whole server-sent events, or the JSON body; None after the last.
-
-        Raises ProviderError when the answer breaks off, or ends without saying that it is whole.
-        """
+        """What arrived, maybe nothing: whole server-sent events, or the JSON body; None after the last. Raises
+        ProviderError when the answer breaks off, or ends without saying that it is whole."""
         ...
 
     async def close(self) -> None:
@@ -147,9 +146,8 @@ class Relay(Protocol):
 
     async def relay(self, model: str, body: dict[str, Any]) -> Relayed | None:
         """Ask `model` with a body of OpenAI's; what it wants changed for this vendor is changed. An answer to
-        `"stream": true` is events, any other one JSON. None where the model does not speak that wire.
-
-        Retries as `Provider.stream` does, and raises ProviderError.
+        `"stream": true` is events, any other one JSON. None where the model does not speak that wire. Retries as
+        `Provider.stream` does, and raises ProviderError.
         """
         ...
 
@@ -318,16 +316,29 @@ class Store(Protocol):
         ...
 
     async def approvals(
-        self, owner: str, *, begins: str = "", open_at: float | None = None, limit: int = 1
+        self,
+        owner: str,
+        *,
+        begins: str = "",
+        open_at: float | None = None,
+        limit: int = 1,
+        after: str | None = None,
+        newest_first: bool = True,
     ) -> list[StoredApproval]:
-        """This owner's approval requests whose ids begin so, newest first; those of deleted turns are gone.
+        """This owner's approval requests whose ids begin so; those of deleted turns are gone. Raises NotFound for an
+        unknown `after`.
 
         With `open_at`, only those that may be answered at that time. Every ApprovalRequest among a turn's output is
         one. Those of turns that are not `Turn.stored` are forgotten some time after they expired, and the turns too.
         """
         ...
 
-    async def create_conversation(self, conversation: Conversation) -> None: ...
+    async def made_with(self, key: IdempotencyKey, owner: str, now: float) -> tuple[str, str] | None:
+        """The digest of the request that this owner last made with this key for this operation, in the 24 hours before
+        `now`, and the id of what it made: a turn with that `Turn.key`, or a conversation."""
+        ...
+
+    async def create_conversation(self, conversation: Conversation, key: IdempotencyKey | None = None) -> None: ...
 
     async def conversation(self, id: str) -> Conversation:
         """Raises `NotFound`."""

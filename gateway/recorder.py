@@ -6,7 +6,6 @@ A tool's result is written at once: the tool has acted, and the next model call 
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -233,14 +232,13 @@ def opened(calls: dict[str, ToolCall], items: Sequence[Item]) -> dict[str, ToolC
 
 def to_end(ending: Ending) -> TurnEnd:
     """How the store keeps an ending."""
-    now = time.time()
     match ending:
         case RunPaused(usage=usage, model=model):
-            return TurnEnd(status="paused", usage=usage, model=model, ended_at=now)
+            return TurnEnd(status="paused", usage=usage, model=model, ended_at=ending.ended_at)
         case RunCompleted(reason=reason, usage=usage, model=model):
             status = "completed" if reason == "stop" else "incomplete"
-            return TurnEnd(status=status, reason=reason, usage=usage, model=model, ended_at=now)
+            return TurnEnd(status=status, reason=reason, usage=usage, model=model, ended_at=ending.ended_at)
         case RunFailed(error=error, usage=usage):
-            return TurnEnd(status="failed", error=error, usage=usage, ended_at=now)
+            return TurnEnd(status="failed", error=error, usage=usage, ended_at=ending.ended_at)
         case RunCancelled(usage=usage):
-            return TurnEnd(status="cancelled", usage=usage, ended_at=now)
+            return TurnEnd(status="cancelled", usage=usage, ended_at=ending.ended_at)

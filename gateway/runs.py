@@ -16,7 +16,7 @@ from gateway.approvals import answered
 from gateway.engine import Engine
 from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
 from gateway.events import Ending, Event, RunCancelled, RunFailed
-from gateway.items import Item, ToolCall, ToolResult, pending_calls
+from gateway.items import Item, ToolCall, ToolResult, pending_calls, size_of
 from gateway.ports import Conversation, Store, StoredTurn, Turn, TurnEnd
 from gateway.recorder import Recorder
 from gateway.turnstile import Turnstile
@@ -32,7 +32,8 @@ SHUTDOWN = "shutdown"
 class Run:
     """A turn while it happens: the log of its events, and whoever waits for the next one.
 
-    It is `kept` going without its client, and by the next start of the gateway, if it is stored or a call was approved.
+    It is `kept` going without its client, and by the next start of the gateway, if it is stored or a call was approved;
+    without its client also if that may ask for the answer again.
     """
 
     def __init__(self, turn: Turn, *, kept: bool = True) -> None:
@@ -135,7 +136,9 @@ class Run:
 class Runs:
     """Every run of this process, and the order of the turns of each conversation."""
 
-    def __init__(self, engine: Engine, store: Store) -> None:
+    def __init__(self, engine: Engine, store: Store, max_history: int) -> None:
+        """`max_history` is the most characters of what a turn goes on from, its input included."""
+        self._max_history = max_history
         self._engine = engine
         self._store = store
         self._live: dict[str, Run] = {}
@@ -161,6 +164,7 @@ class Runs:
             if not wanted():
                 raise CallerGone
             before = await self._store.history(turn.parent) if turn.parent else ()
+            refuse_too_long([*before, *turn.input], self._max_history, "input")
             turn, answers = await answered(turn, before, self._store)
             open_calls = answerable(before, turn.input)
             if recorded := turn.stored or bool(answers):
@@ -168,9 +172,9 @@ class Runs:
         except BaseException:
             self._leave(turn)
             raise
-        kept = turn.stored or any(answer.approved for answer in answers)
+        kept = turn.stored or turn.key is not None or any(answer.approved for answer in answers)
         run = self._live[turn.id] = Run(turn, kept=kept)
-        log = run.events if turn.background else None
+        log = run.events if is_logged(turn) else None
         recorder = Recorder(turn, self._store, run.publish, recorded=recorded, open_calls=open_calls, log=log)
         run.begin(self._live_through(run, recorder, [*before, *turn.input]))
         return run
@@ -201,6 +205,7 @@ class Runs:
         try:
             turn = await self._placed(turn)
             before = await self._store.history(turn.parent) if turn.parent else ()
+            refuse_too_long([*before, *turn.input], self._max_history, "items")
             turn, answers = await answered(turn, before, self._store)
             if any(answer.strict for answer in answers):
                 raise InvalidRequest("An approval cannot be added as an item: answer with a response.", param="items")
@@ -211,6 +216,10 @@ class Runs:
     async def admit(self, turn: Turn) -> None:
         """Let the rules look at a turn that will not be a run. Raises Forbidden."""
         await self._engine.admit(turn)
+
+    async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
+        """See `Engine.sealed`."""
+        return await self._engine.sealed(items, owner)
 
     def find(self, turn_id: str) -> Run | None:
         """The run if it is still going on in this process."""
@@ -255,7 +264,7 @@ class Runs:
                 open_calls=pending_calls(history),
                 begun=stored.intents,
                 said=stored.output,
-                log=run.events if turn.background else None,
+                log=run.events if is_logged(turn) else None,
             )
             await self._end(run, recorder, ending or await self._play(run, recorder, history))
         finally:
@@ -338,6 +347,20 @@ class Runs:
     def _leave(self, turn: Turn) -> None:
         if turn.conversation:
             self._turnstile.leave(turn.conversation)
+
+
+def refuse_too_long(history: Sequence[Item], most: int, param: str) -> None:
+    if (size := sum(map(size_of, history))) > most:
+        raise InvalidRequest(
+            f"The conversation has {size} characters with this; the limit is {most} (`max_history`).",
+            code="context_length_exceeded",
+            param=param,
+        )
+
+
+def is_logged(turn: Turn) -> bool:
+    """Whether somebody may come back for the very frames of its stream."""
+    return turn.background or (turn.live and turn.key is not None)
 
 
 def answerable(before: Sequence[Item], given: Sequence[Item]) -> list[ToolCall]:

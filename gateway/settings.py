@@ -33,7 +33,9 @@ class Settings(BaseModel):
 
     `models` are raw models that clients may use without an agent, `*` as wildcard. `store` is a database URL;
     empty means SQLite in `data`. `max_connections` of clients are open at once; 0 means as many as the limit of open
-    files allows. `environment` is what agent documents may refer to as `{{env.X}}`.
+    files allows. `fetch_hosts` are names, `host` or `host:port`, that the gateway may read images and files from though
+    they are of this machine or a private network. `max_history` is the most characters of one conversation, images and
+    files included. `environment` is what agent documents may refer to as `{{env.X}}`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +51,8 @@ class Settings(BaseModel):
     client_servers: ClientServerSettings = ClientServerSettings()
     limits: Limits = Limits()
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+    fetch_hosts: tuple[str, ...] = ()
+    max_history: int = Field(100_000_000, ge=1)
     max_connections: int = Field(0, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     environment: Mapping[str, str] = Field(default={}, exclude=True, repr=False)

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from gateway.settings import read_settings, weights_folder
+import pytest
+
+from gateway.settings import SettingsError, read_settings, weights_folder
 
 
 def test_raw_models_and_the_folder_of_weights_are_two_settings() -> None:
@@ -12,3 +14,10 @@ def test_raw_models_and_the_folder_of_weights_are_two_settings() -> None:
     settings = read_settings({"HOMEPORT_WEIGHTS": "/srv/weights"})
     assert settings.models == ()
     assert weights_folder(settings.environment) == Path("/srv/weights")
+
+
+def test_scripts_have_no_other_name_that_a_wildcard_would_match(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text("models: ['play/*']\nproviders:\n  play: {litellm_provider: scripted}\n")
+    with pytest.raises(SettingsError, match=r"gateway.yaml:3.*scripted/FILE.yaml"):
+        read_settings({}, config)

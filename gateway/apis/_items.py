@@ -95,8 +95,13 @@ def to_message(raw: Wire, where: str) -> Message:
         raise InvalidRequest(
             f"Invalid value for '{where}.role': {role!r} is not {allowed}.", param=f"{where}.role", code="invalid_value"
         )
-    content = to_parts(raw.get("content"), f"{where}.content")
-    return Message(id=identity(raw, "msg"), role=role, content=content, complete=raw.get("status") != "incomplete")
+    content, phase = to_parts(raw.get("content"), f"{where}.content"), raw.get("phase")
+    if role != "assistant" or phase is None:
+        phase = ""
+    elif phase not in ("commentary", "final_answer"):
+        raise wrong(f"{where}.phase", "expected 'commentary' or 'final_answer'.")
+    complete = raw.get("status") != "incomplete"
+    return Message(id=identity(raw, "msg"), role=role, content=content, complete=complete, phase=phase)
 
 
 def to_parts(raw: object, where: str) -> tuple[Part, ...]:
@@ -250,7 +255,8 @@ def one_to_wire(item: Item) -> Wire:
         case Message(id=id, role=role, complete=complete):
             status = "completed" if complete else "incomplete"
             content = [part_to_wire(part, role) for part in item.content]
-            return {"id": id, "type": "message", "role": role, "status": status, "content": content}
+            phase = {"phase": item.phase} if item.phase else {}
+            return {"id": id, "type": "message", "role": role, "status": status, "content": content, **phase}
         case Reasoning(id=id):
             summary = [{"type": "summary_text", "text": item.summary}] if item.summary else []
             content = [{"type": "reasoning_text", "text": item.text}] if item.text else []

@@ -273,7 +273,7 @@ def note_whether_it_acted(run: Run) -> None:
     """Of a run that failed, say in its error whether tools had run. See `error_response`."""
     ending = run.events[-1]
     if isinstance(ending, RunFailed):
-        ending.error.acted = any(isinstance(event, CallsStarted) and event.calls for event in run.events)
+        ending.error.acted |= any(isinstance(event, CallsStarted) and event.calls for event in run.events)
 
 
 async def begun(run: Run, request: Request) -> None:

@@ -12,14 +12,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.agents.catalog import Catalog
+from gateway.apis._idempotency import IdempotencyKeys, replayed
 from gateway.apis._items import Wire
-from gateway.apis._wire import json_response, parse
+from gateway.apis._pages import list_of, page_query
+from gateway.apis._wire import json_response, parsed, read_body
 from gateway.errors import InvalidRequest, NotFound
-from gateway.items import Approval, StoredApproval, new_id
+from gateway.items import Approval, IdempotencyKey, StoredApproval, new_id
 from gateway.ports import Store, Turn
 from gateway.runs import Runs
-
-MOST = 100
 
 
 class AnswerBody(BaseModel):
@@ -34,26 +34,34 @@ class Approvals:
         self._runs = runs
         self._catalog = catalog
         self._store = store
+        self._keys = IdempotencyKeys(runs, store)
 
     async def list_open(self, request: Request) -> Response:
-        limit = request.query_params.get("limit", "20")
-        if not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= MOST:
-            raise InvalidRequest(
-                f"Invalid value for 'limit': a number from 1 to {MOST}.", param="limit", code="invalid_value"
-            )
-        found = await self._store.approvals(request.state.owner, open_at=time.time(), limit=int(limit) + 1)
-        data = [show(each) for each in found[: int(limit)]]
-        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-        page = {"object": "list", "data": data, "first_id": first, "last_id": last}
-        return json_response({**page, "has_more": len(found) > len(data)})
+        asked = page_query(request.query_params)
+        found = await self._store.approvals(
+            request.state.owner,
+            open_at=time.time(),
+            limit=asked.limit + 1,
+            after=asked.after,
+            newest_first=asked.newest_first,
+        )
+        data = [show(each) for each in found[: asked.limit]]
+        return json_response(list_of(data, has_more=len(found) > len(data)))
 
     async def retrieve(self, request: Request) -> Response:
         return json_response(show(await self._find(request)))
 
     async def answer(self, request: Request) -> Response:
         """The run goes on in the background, as a new response whose id the answer tells."""
-        body = await parse(request, AnswerBody)
+        content = await read_body(request)
         asked = await self._find(request)
+        async with self._keys.asked(request, content) as known:
+            if known.made:
+                return replayed(json_response(show(await self._find(request))))
+            await self._go_on(asked, await parsed(content, AnswerBody), known.key)
+        return json_response(show(await self._find(request)))
+
+    async def _go_on(self, asked: StoredApproval, body: AnswerBody, key: IdempotencyKey | None) -> None:
         paused = (await self._store.get(asked.turn)).turn
         said = Approval(
             id=new_id("mcpa"),
@@ -79,6 +87,7 @@ class Approvals:
             wire=paused.wire if paused.id.startswith("resp_") else {"model": paused.agent.name},
             owner=paused.owner,
             created_at=time.time(),
+            key=key,
         )
         try:
             await self._runs.start(turn)
@@ -86,7 +95,6 @@ class Approvals:
             if error.code and error.code.startswith("approval_"):
                 error.param = "id"
             raise
-        return json_response(show(await self._find(request)))
 
     async def _find(self, request: Request) -> StoredApproval:
         id = request.path_params["id"]

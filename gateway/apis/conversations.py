@@ -10,11 +10,12 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.agents.catalog import Catalog
 from gateway.agents.spec import AgentSpec
+from gateway.apis._idempotency import IdempotencyKeys, replayed
 from gateway.apis._items import Wire, metadata_of, to_items, to_wire
 from gateway.apis._pages import list_of, page_query
-from gateway.apis._wire import json_response, parse
+from gateway.apis._wire import json_response, parse, parsed, read_body
 from gateway.errors import NotFound
-from gateway.items import Item, new_id
+from gateway.items import IdempotencyKey, Item, new_id
 from gateway.ports import Conversation, Store, Turn
 from gateway.runs import Runs
 
@@ -41,17 +42,23 @@ class Conversations:
     def __init__(self, runs: Runs, store: Store) -> None:
         self._runs = runs
         self._store = store
+        self._keys = IdempotencyKeys(runs, store)
 
     async def create(self, request: Request) -> Response:
-        body = await parse(request, CreateBody)
-        items = to_items(body.items or [], "items")
-        owner = request.state.owner
-        conversation = Conversation(
-            id=new_id("conv"), created_at=time.time(), metadata=metadata_of(body.metadata), owner=owner
-        )
-        await self._store.create_conversation(conversation)
-        if items:
-            await self._add(conversation, items)
+        content = await read_body(request)
+        async with self._keys.asked(request, content) as asked:
+            if asked.made and (known := await self._made(asked.made)):
+                return replayed(json_response(show(known)))
+            body = await parsed(content, CreateBody)
+            items = to_items(body.items or [], "items")
+            owner = request.state.owner
+            conversation = Conversation(
+                id=new_id("conv"), created_at=time.time(), metadata=metadata_of(body.metadata), owner=owner
+            )
+            # The key goes with what is written last: until then the request has not been answered.
+            await self._store.create_conversation(conversation, None if items else asked.key)
+            if items:
+                await self._add(conversation, items, asked.key)
         return json_response(show(conversation))
 
     async def retrieve(self, request: Request) -> Response:
@@ -67,10 +74,14 @@ class Conversations:
         return json_response({"id": found.id, "object": "conversation.deleted", "deleted": True})
 
     async def add_items(self, request: Request) -> Response:
-        found, body = await self._find(request), await parse(request, ItemsBody)
-        items = to_items(body.items, "items")
-        if items:
-            await self._add(found, items)
+        found, content = await self._find(request), await read_body(request)
+        async with self._keys.asked(request, content) as asked:
+            if asked.made:
+                added = (await self._store.get(asked.made)).turn.input
+                return replayed(json_response(list_of(to_wire(added), has_more=False)))
+            items = to_items((await parsed(content, ItemsBody)).items, "items")
+            if items:
+                await self._add(found, items, asked.key)
         return json_response(list_of(to_wire(items), has_more=False))
 
     async def list_items(self, request: Request) -> Response:
@@ -109,7 +120,15 @@ class Conversations:
             message = f"Item with id '{item_id}' not found in conversation '{found.id}'."
             raise NotFound(message, param="item_id") from None
 
-    async def _add(self, conversation: Conversation, items: list[Item]) -> None:
+    async def _made(self, id: str) -> Conversation | None:
+        """The conversation of this id, or of the items that it began with, if it is still there."""
+        try:
+            name = id if id.startswith("conv_") else (await self._store.get(id)).turn.conversation
+            return await self._store.conversation(name or "")
+        except NotFound:
+            return None
+
+    async def _add(self, conversation: Conversation, items: list[Item], key: IdempotencyKey | None) -> None:
         turn = Turn(
             id=new_id("items"),
             agent=NOBODY,
@@ -117,6 +136,7 @@ class Conversations:
             conversation=conversation.id,
             owner=conversation.owner,
             created_at=time.time(),
+            key=key,
         )
         await self._runs.note(turn)
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from pydantic import BaseModel
@@ -18,18 +18,19 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.apis import approvals, conversations
 from gateway.apis._answers import SCHEMAS, TEXT, Schema, either, ref
+from gateway.apis._idempotency import LONGEST_KEY
 from gateway.apis._wire import JsonResponse
 from gateway.apis.chat import stored
 from gateway.apis.chat.schema import ChatRequest
 from gateway.apis.completions import CompletionRequest
 from gateway.apis.embeddings import EmbeddingsRequest
-from gateway.apis.responses.schema import ResponsesRequest
+from gateway.apis.responses.schema import Included, ResponsesRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """`answer` names one of SCHEMAS, `query` has the schemas of the query's parameters. One that `streams` does so when
-    it is asked to; an `open` one needs no key."""
+    it is asked to; an `open` one needs no key; one that is `repeatable` takes an idempotency key."""
 
     summary: str
     answer: str = ""
@@ -37,6 +38,7 @@ class Operation:
     query: Mapping[str, Schema] | None = None
     streams: bool = False
     open: bool = False
+    repeatable: bool = False
 
 
 PAGE: dict[str, Schema] = {
@@ -44,27 +46,34 @@ PAGE: dict[str, Schema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
     "order": {**either("asc", "desc"), "default": "desc"},
 }
+KEY: Schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY}
+INCLUDE: Schema = {"type": "array", "items": either(*get_args(Included))}
 OLDEST_FIRST: dict[str, Schema] = {**PAGE, "order": {**PAGE["order"], "default": "asc"}}
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/chat/completions"): Operation(
-        summary="Ask an agent or a model", body=ChatRequest, answer="ChatCompletion", streams=True
+        summary="Ask an agent or a model", body=ChatRequest, answer="ChatCompletion", streams=True, repeatable=True
     ),
     ("POST", "/v1/responses"): Operation(
         summary="Ask an agent or a model, and keep what was said",
         body=ResponsesRequest,
         answer="Response",
         streams=True,
+        repeatable=True,
     ),
     ("GET", "/v1/responses/{id}"): Operation(
         summary="A response as far as it has got, or its stream from the start or from an event on",
-        query={"stream": {"type": "boolean"}, "starting_after": {"type": "integer", "minimum": 0}},
+        query={
+            "stream": {"type": "boolean"},
+            "starting_after": {"type": "integer", "minimum": 0},
+            "include[]": INCLUDE,
+        },
         answer="Response",
         streams=True,
     ),
     ("DELETE", "/v1/responses/{id}"): Operation(summary="Delete a response", answer="ResponseDeleted"),
     ("POST", "/v1/conversations"): Operation(
-        summary="Begin a conversation", body=conversations.CreateBody, answer="Conversation"
+        summary="Begin a conversation", body=conversations.CreateBody, answer="Conversation", repeatable=True
     ),
     ("GET", "/v1/conversations/{id}"): Operation(summary="A conversation", answer="Conversation"),
     ("POST", "/v1/conversations/{id}"): Operation(
@@ -72,7 +81,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/v1/conversations/{id}"): Operation(summary="Delete a conversation", answer="ConversationDeleted"),
     ("POST", "/v1/conversations/{id}/items"): Operation(
-        summary="Add items to a conversation", body=conversations.ItemsBody, answer="ItemList"
+        summary="Add items to a conversation", body=conversations.ItemsBody, answer="ItemList", repeatable=True
     ),
     ("GET", "/v1/conversations/{id}/items"): Operation(
         summary="The items of a conversation", query=PAGE, answer="ItemList"
@@ -113,12 +122,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/v1/models"): Operation(summary="The agents, and the models that the settings list", answer="ModelList"),
     ("GET", "/v1/models/{name}"): Operation(summary="An agent or a model", answer="Model"),
     ("DELETE", "/v1/models/{name}"): Operation(summary="Refused: agents and models are the host's"),
-    ("GET", "/v1/approvals"): Operation(
-        summary="The calls that wait for a person", query={"limit": PAGE["limit"]}, answer="ApprovalList"
-    ),
+    ("GET", "/v1/approvals"): Operation(summary="The calls that wait for a person", query=PAGE, answer="ApprovalList"),
     ("GET", "/v1/approvals/{id}"): Operation(summary="A call that waits for a person, or did", answer="Approval"),
     ("POST", "/v1/approvals/{id}"): Operation(
-        summary="Allow a call or refuse it", body=approvals.AnswerBody, answer="Approval"
+        summary="Allow a call or refuse it", body=approvals.AnswerBody, answer="Approval", repeatable=True
     ),
     ("GET", "/healthz"): Operation(summary="Whether the gateway runs", answer="Health", open=True),
     ("GET", "/readyz"): Operation(summary="Whether the gateway can do its work", answer="Health", open=True),
@@ -171,13 +178,14 @@ def operation(route: Route, known: Operation) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.param_convertors
     ]
     query = [{"name": name, "in": "query", "schema": schema} for name, schema in (known.query or {}).items()]
+    header = [{"name": "Idempotency-Key", "in": "header", "schema": KEY}] if known.repeatable else []
     error = {"description": "What went wrong", "content": {"application/json": {"schema": ref("Error")}}}
     answers = {"200": {"description": known.summary, "content": content}, "default": error}
     if known.open:
         answers["503"] = {"description": "Not now", "content": content}
     shown: dict[str, Any] = {"summary": known.summary, "responses": answers}
-    if path or query:
-        shown["parameters"] = path + query
+    if path or query or header:
+        shown["parameters"] = path + query + header
     if known.body is not None:
         shown["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(named(known.body))}}}
     if known.open:

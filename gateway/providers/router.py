@@ -6,7 +6,7 @@ Everything about time and second attempts is here and in `patience`; lanes only 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from gateway.model_requests import RequestLog
 from gateway.ports import ModelCall
 from gateway.providers.embeddings import EmbeddingLanes, OwnEmbedder, no_vectors
 from gateway.providers.http_client import PooledTransport
+from gateway.providers.linked import with_contents
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.litellm_lane import LiteLLMLane
 from gateway.providers.lookup import lookup
@@ -64,12 +65,14 @@ class ProviderRouter:
         keys: Mapping[str, str],
         started: Sequence[StartedProvider] = (),
         embedders: Mapping[str, OwnEmbedder] | None = None,
+        fetch_hosts: Collection[str] = (),
     ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._started = {provider.name: provider for provider in started}
         self._embedders = dict(embedders or {})
         self._limits = limits
         self._keys = keys
+        self._fetch_hosts = fetch_hosts
         self._targets: dict[str, Target] = {}
         behind_proxy = any(keys.get(name) for name in PROXIES)
         self._transport: Transport = AiohttpTransport(proxies=True) if behind_proxy else PooledTransport()
@@ -159,7 +162,8 @@ class ProviderRouter:
             more = position + 1 < len(call.models)
             try:
                 target = await self._target(model)
-                begin = partial(self._lane(target).begin, with_defaults(call, target))
+                whole = await with_contents(call, target, self._fetch_hosts)
+                begin = partial(self._lane(target).begin, with_defaults(whole, target))
                 return await self._attempts(begin, target, started, live=call.live, more=more, log=call.log)
             except ProviderError as error:
                 failure = error

@@ -4,9 +4,9 @@ Not here: what is known about vendors without being told (`vendors`).
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Lane = Literal["openai", "transformed", "litellm", "scripted"]
 
@@ -48,3 +48,10 @@ class ProviderSettings(BaseModel):
     native_tools: bool = True
     extra: Mapping[str, Any] = {}
     limits: Limits | None = None
+
+    @model_validator(mode="after")
+    def _not_scripted(self) -> Self:
+        """Which files are read as scripts is said by their ids, `scripted/…`, which no wildcard of models matches."""
+        if self.litellm_provider == "scripted" and self.name != "scripted":
+            raise ValueError("scripts have no other name: write the model as scripted/FILE.yaml")
+        return self

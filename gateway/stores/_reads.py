@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import InvalidRequest, NotFound
-from gateway.items import Item, StoredApproval, load
+from gateway.items import IdempotencyKey, Item, StoredApproval, load
 from gateway.ports import Conversation, StoredTurn
 from gateway.stores._rows import APPROVAL, TURN, load_approval, load_conversation, load_turn
 
@@ -64,7 +64,11 @@ select n from items where turn = ? and n > ? and body ->> '$.kind' = 'tool_resul
 APPROVALS = f"""
 select {APPROVAL} where approvals.owner = :owner and asking.deleted = 0 and approvals.id >= :first
 and approvals.id < :last {{}}
-order by asking.n desc, approvals.rowid desc limit :limit
+order by asking.n {{order}}, approvals.rowid {{order}} limit :limit
+"""
+PLACE = """
+select asking.n, approvals.rowid from approvals join turns as asking on asking.n = approvals.turn
+where approvals.id = ? and approvals.owner = ? and asking.deleted = 0
 """
 
 
@@ -161,12 +165,36 @@ def unfinished(db: sqlite3.Connection) -> tuple[list[StoredTurn], list[str]]:
     return turns, broken
 
 
-def approvals(
-    db: sqlite3.Connection, owner: str, begins: str, open_at: float | None, limit: int
-) -> list[StoredApproval]:
-    named = {"owner": owner, "first": begins, "last": begins + "\U0010ffff", "open_at": open_at, "limit": limit}
-    only = "" if open_at is None else "and approvals.approved is null and approvals.expires_at > :open_at"
-    return [load_approval(row) for row in db.execute(APPROVALS.format(only), named).fetchall()]
+@dataclass(frozen=True, slots=True)
+class ApprovalQuery:
+    """See `ports.Store.approvals`."""
+
+    owner: str
+    begins: str
+    open_at: float | None
+    limit: int
+    after: str | None
+    newest_first: bool
+
+
+def approvals(db: sqlite3.Connection, asked: ApprovalQuery) -> list[StoredApproval]:
+    named: dict[str, Any] = {"owner": asked.owner, "first": asked.begins, "last": asked.begins + "\U0010ffff"}
+    named |= {"open_at": asked.open_at, "limit": asked.limit}
+    only = "" if asked.open_at is None else "and approvals.approved is null and approvals.expires_at > :open_at "
+    with snapshot(db):
+        if asked.after is not None:
+            rows = db.execute(PLACE, (asked.after, asked.owner)).fetchall()
+            if not rows:
+                raise NotFound(f"'{asked.after}' not found.", param="after")
+            named |= {"turn": rows[0][0], "row": rows[0][1]}
+            only += f"and (asking.n, approvals.rowid) {'<' if asked.newest_first else '>'} (:turn, :row)"
+        sql = APPROVALS.format(only, order="desc" if asked.newest_first else "asc")
+        return [load_approval(row) for row in db.execute(sql, named).fetchall()]
+
+
+def made_with(db: sqlite3.Connection, key: IdempotencyKey, owner: str, since: float) -> tuple[str, str] | None:
+    sql = "select digest, made from keys where owner = ? and operation = ? and value = ? and created_at >= ?"
+    return next(iter(db.execute(sql, (owner, key.operation, key.value, since)).fetchall()), None)
 
 
 def conversation(db: sqlite3.Connection, id: str) -> Conversation:

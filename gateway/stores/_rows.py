@@ -88,6 +88,7 @@ def dump_request(turn: Turn) -> str:
             "options": turn.options,
             "stored": turn.stored,
             "background": turn.background,
+            "live": turn.live,
             "wire": turn.wire,
         }
     )
@@ -125,6 +126,7 @@ def load_turn(row: Sequence[Any], items: Iterable[tuple[int, str]], intents: fro
         options=asked["options"],
         stored=asked["stored"],
         background=asked.get("background", False),
+        live=asked.get("live", True),
         wire=asked["wire"],
         owner=owner,
         created_at=created_at,

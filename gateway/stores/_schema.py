@@ -161,3 +161,19 @@ def m008_requests(db: Database) -> None:
         not_null={"head", "digest", "first", "last", "size", "rest"},
         strict=True,
     )
+
+
+@MIGRATIONS()
+def m011_keys(db: Database) -> None:
+    """Idempotency keys, each with what was last made with it.
+
+    keys.digest  of the request's body
+    keys.made    the id of a turn or a conversation, which may be gone
+    """
+    db.table("keys").create(
+        {"owner": str, "operation": str, "value": str, "digest": str, "made": str, "created_at": float},
+        pk=("owner", "operation", "value"),
+        not_null={"digest", "made", "created_at"},
+        strict=True,
+    )
+    db.conn.execute("create index keys_created_at on keys (created_at)")

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from gateway.errors import ConversationLocked, InvalidRequest, NotFound
-from gateway.items import Answer
+from gateway.items import Answer, IdempotencyKey
 from gateway.ports import Conversation, Turn, TurnEnd
 from gateway.stores import _requests
 from gateway.stores._reads import BRANCH, CONVERSATION, no_approval, no_conversation, no_item, no_turn
@@ -37,6 +37,9 @@ and not exists (select 1 from approvals where approvals.turn = turns.n and appro
 """
 REMEMBERED = 86400.0
 """Seconds for which an approval request of a turn that is not `Turn.stored` is kept after it expired."""
+KEPT = 86400.0
+"""Seconds for which it is known what was made with an idempotency key."""
+MADE = "insert or replace into keys (owner, operation, value, digest, made, created_at) values (?, ?, ?, ?, ?, ?)"
 PURGEABLE = """
 select parent from turns where n = ? and deleted = 1 and status <> 'in_progress'
 and not exists (select 1 from turns as later where later.parent = turns.n)
@@ -94,6 +97,8 @@ def begin(
         _answer(db, turn, answer)
     if over is not None:
         _close(db, n, *over)
+    if turn.key is not None:
+        _made(db, turn.key, turn.owner, turn.id, turn.created_at)
     if not turn.stored:
         _forget(db, turn.created_at - REMEMBERED)
 
@@ -151,12 +156,16 @@ def delete(db: sqlite3.Connection, turn_id: str) -> None:
     _purge(db, rows[0][0])
 
 
-def create_conversation(db: sqlite3.Connection, conversation: Conversation, metadata: str) -> None:
+def create_conversation(
+    db: sqlite3.Connection, conversation: Conversation, metadata: str, key: IdempotencyKey | None
+) -> None:
     newest = None if conversation.newest is None else _parent(db, conversation.newest, None)
     db.execute(
         "insert into conversations (id, created_at, metadata, newest, owner) values (?, ?, ?, ?, ?)",
         (conversation.id, conversation.created_at, metadata, newest, conversation.owner),
     )
+    if key is not None:
+        _made(db, key, conversation.owner, conversation.id, conversation.created_at)
 
 
 def update_conversation(db: sqlite3.Connection, id: str, metadata: str) -> Conversation:
@@ -240,6 +249,11 @@ def _answer(db: sqlite3.Connection, turn: Turn, answer: Answer) -> None:
     code = "approval_expired" if rows[0][0] is None else "approval_already_used"
     said = "has expired" if rows[0][0] is None else "was answered already"
     raise InvalidRequest(f"The approval request '{answer.id}' {said}.", param="input", code=code)
+
+
+def _made(db: sqlite3.Connection, key: IdempotencyKey, owner: str, id: str, now: float) -> None:
+    db.execute("delete from keys where created_at < ?", (now - KEPT,))
+    db.execute(MADE, (owner, key.operation, key.value, key.digest, id, now))
 
 
 def _forget(db: sqlite3.Connection, expired_before: float) -> None:

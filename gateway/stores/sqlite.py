@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gateway.errors import GatewayError, StorageFull
-from gateway.items import Answer, Item, StoredApproval
+from gateway.items import Answer, IdempotencyKey, Item, StoredApproval
 from gateway.model_requests import Requests
 from gateway.ports import Conversation, StoredTurn, Turn, TurnEnd
 from gateway.stores import _reads, _requests, _writes
@@ -195,14 +195,26 @@ class SQLiteStore:
         return turns
 
     async def approvals(
-        self, owner: str, *, begins: str = "", open_at: float | None = None, limit: int = 1
+        self,
+        owner: str,
+        *,
+        begins: str = "",
+        open_at: float | None = None,
+        limit: int = 1,
+        after: str | None = None,
+        newest_first: bool = True,
     ) -> list[StoredApproval]:
-        read = partial(_reads.approvals, owner=owner, begins=begins, open_at=open_at, limit=limit)
-        return await self._readers.read(read)
+        asked = _reads.ApprovalQuery(owner, begins, open_at, limit, after, newest_first)
+        return await self._readers.read(partial(_reads.approvals, asked=asked))
 
-    async def create_conversation(self, conversation: Conversation) -> None:
+    async def made_with(self, key: IdempotencyKey, owner: str, now: float) -> tuple[str, str] | None:
+        read = partial(_reads.made_with, key=key, owner=owner, since=now - _writes.KEPT)
+        return self._readers.read_here(read)
+
+    async def create_conversation(self, conversation: Conversation, key: IdempotencyKey | None = None) -> None:
         metadata = to_json(conversation.metadata)
-        await self._writer.write(partial(_writes.create_conversation, conversation=conversation, metadata=metadata))
+        create = partial(_writes.create_conversation, conversation=conversation, metadata=metadata, key=key)
+        await self._writer.write(create)
 
     async def conversation(self, id: str) -> Conversation:
         return self._readers.read_here(partial(_reads.conversation, id=id))

@@ -36,7 +36,9 @@ async def test_what_waits_is_listed_and_goes_on_when_it_is_approved(start_gatewa
         "model": "careful",
         "status": "pending",
     }
-    assert (waiting["requested_by"], waiting["expires_at"] - waiting["created_at"]) == (first["id"], 7 * 86400)
+    assert waiting["requested_by"] == first["id"]
+    # The turn begins before it asks.
+    assert 0 <= waiting["expires_at"] - waiting["created_at"] - 7 * 86400 < 60
     assert (told_of["status"], again.status_code, again.json()["error"]["code"], again.json()["error"]["param"]) == (
         *("approved", 400),
         *("approval_already_used", "id"),
@@ -117,9 +119,29 @@ async def test_a_page_says_whether_there_are_more(start_gateway, careful):
     assert ([each["id"] for each in page["data"]], page["has_more"]) == (ids[:2], True)
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_pages_follow_one_another_in_both_orders(start_gateway, careful, order):
+    """Also after an entry that was answered meanwhile."""
+    async with start_gateway(BOTH, AGAIN, [say("done")], servers=careful()) as gateway:
+        await respond(gateway, "go")
+        await respond(gateway, "go")
+        whole = [each["id"] for each in (await read(gateway, f"/v1/approvals?order={order}"))["data"]]
+        first = await read(gateway, f"/v1/approvals?order={order}&limit=1")
+        await gateway.http.post(f"/v1/approvals/{whole[0]}", json={"approve": False})
+        rest = await read(gateway, f"/v1/approvals?order={order}&limit=2&after={first['last_id']}")
+        end = await read(gateway, f"/approvals?order={order}&after={whole[-1]}")
+        newest = [each["id"] for each in (await read(gateway, "/v1/approvals"))["data"]]
+    assert [each["id"] for each in (*first["data"], *rest["data"])] == whole
+    assert (first["has_more"], rest["has_more"]) == (True, False)
+    assert (end["data"], end["has_more"]) == ([], False)
+    assert newest == (whole[1:] if order == "desc" else whole[:0:-1])
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "param"),
     [
+        ("GET", "/v1/approvals?order=up", None, 400, "order"),
+        ("GET", "/v1/approvals?after=mcpr_1", None, 404, "after"),
         ("GET", "/v1/approvals?limit=0", None, 400, "limit"),
         ("GET", "/v1/approvals/mcpr_", None, 404, "id"),
         ("POST", "/v1/approvals/mcpr_1", {"approve": True}, 404, "id"),

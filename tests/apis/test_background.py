@@ -1,7 +1,9 @@
 """Responses in the background: queued at once, followed again from any frame, alive without their client, stopped."""
 
 import asyncio
+import itertools
 import json
+import time
 
 import anyio
 import openai
@@ -39,6 +41,17 @@ async def test_a_background_response_is_queued_at_once_and_completes_without_its
     assert (created.status, created.background, created.output) == ("queued", True, [])
     assert (raw.parse().status, raw.headers["openai-poll-after-ms"]) == ("in_progress", "250")
     assert (finished.output_text, finished.background) == ("done", True)
+
+
+async def test_a_second_that_passes_at_the_end_changes_nothing(start_gateway, monkeypatch):
+    """Each reader was once told the time at which it was told."""
+    monkeypatch.setattr(time, "time", itertools.count(2_000_000_000).__next__)
+    async with start_gateway([say("one")]) as gateway:
+        body = {"model": "helper", "input": "hi", "background": True, "stream": True}
+        live = (await gateway.http.post("/v1/responses", json=body)).content
+        id = json.loads(live.split(b"data: ")[1].partition(b"\n")[0])["response"]["id"]
+        again, _ = await frames(gateway.http, id)
+    assert again == live
 
 
 async def test_the_stream_says_queued_and_can_be_read_again_byte_for_byte(start_gateway):

@@ -4,6 +4,7 @@ import resource
 
 import pytest
 
+from gateway.tools.settings import ServerSettings
 from tests.conftest import say
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +51,17 @@ async def test_a_million_values_are_refused_before_anything_is_made_of_them(star
             assert (answer.status_code, answer.json()["error"]["code"]) == (400, "object_above_max_properties")
         grown = peak() - before
     assert grown < 100
+
+
+async def test_a_tool_server_is_not_given_a_million_values_either(start_gateway):
+    servers = {"clock": ServerSettings(module="tests.servers.clock")}
+    accept = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+    call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"now","arguments":{"a":[%s]}}}'
+    async with start_gateway(servers=servers) as gateway:
+        many = await gateway.http.post("/mcp/clock", content=call % ",".join(["[]"] * MILLION), headers=accept)
+        large = await gateway.http.post("/mcp/clock", content=b" " * (20 * 1024 * 1024 + 1), headers=accept)
+    assert (many.status_code, many.json()["error"]["code"]) == (400, "object_above_max_properties")
+    assert large.status_code == 413
 
 
 async def test_a_list_has_a_greatest_length_that_is_told(start_gateway):

@@ -213,9 +213,11 @@ async def test_a_tool_that_must_be_called_is_called_once(start_gateway, clock):
 async def test_a_run_that_fails_reports_what_it_spent_and_leaves_nothing_to_answer(start_gateway, clock, home):
     meeting = [call("clock__meet", '{"name": "alone"}', "call_a"), call("ask_user", call_id="call_b")]
     (home / "agents" / "brief.yaml").write_text(
-        "name: brief\nmodel: scripted/one\ntools: [clock.meet]\nlimits: {deadline: 1s}\n"
+        "name: brief\nmodel: scripted/one\ntools: [clock.meet]\nlimits: {deadline: 2s}\n"
     )
-    async with start_gateway(meeting, [say("hello")], servers=clock) as gateway:
+    async with start_gateway([call("clock__now")], [say("up")], meeting, [say("hello")], servers=clock) as gateway:
+        # The start of a tool server is waited for within the deadline; here it is over before that begins.
+        await gateway.openai.responses.create(model="timekeeper", input="time?")
         failed = await gateway.openai.responses.create(model="brief", input="go", tools=[FUNCTION])
         after = await gateway.openai.responses.create(model="brief", input="?", previous_response_id=failed.id)
     assert (failed.status, failed.usage.total_tokens) == ("failed", 15)

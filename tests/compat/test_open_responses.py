@@ -96,3 +96,36 @@ async def test_case_tool_calling_streaming(gateway):
     (done,) = of(seen, "function_call_arguments.done")
     assert "".join(event["delta"] for event in of(seen, "function_call_arguments.delta")) == done["arguments"]
     assert conforms(seen[-1]["response"])
+
+
+@pytest.mark.requirement("open-responses-phase")
+async def test_case_assistant_message_phase(gateway):
+    """What a message was is kept with it, and given back to who keeps the conversation."""
+    said = [{**message("I look it up.", "assistant"), "phase": "commentary"}, message("Four.", "assistant")]
+    said[1]["phase"] = "final_answer"
+    async with gateway() as running:
+        response = await respond(running, asks([message("How many?"), *said, message("Sure?")]))
+        listed = (await running.http.get(f"/v1/responses/{response['id']}/input_items?order=asc")).json()["data"]
+        conversation = await running.openai.conversations.create(items=said)
+        kept = (await running.http.get(f"/v1/conversations/{conversation.id}/items?order=asc")).json()["data"]
+        references = [{"type": "item_reference", "id": item["id"]} for item in kept]
+        again = await respond(running, asks([*references, message("Sure?")]))
+        twice = (await running.http.get(f"/v1/responses/{again['id']}/input_items?order=asc")).json()["data"]
+    assert conforms(response) and response["status"] == "completed"
+    assert [item.get("phase") for item in listed] == [None, "commentary", "final_answer", None]
+    assert [item["phase"] for item in kept] == ["commentary", "final_answer"]
+    assert [item.get("phase") for item in twice] == ["commentary", "final_answer", None]
+
+
+@pytest.mark.requirement("open-responses-phase")
+@pytest.mark.parametrize("phase", ["thinking", 1, {}])
+async def test_case_response_output_phase_schema(gateway, phase):
+    """A message has one of the two phases or none: another is refused, and none is made up."""
+    async with gateway() as running:
+        response = await respond(running, asks("hi"))
+        refused = await respond(running, asks([{**message("hi", "assistant"), "phase": phase}]), 400)
+        mine = await respond(running, asks([{**message("hi"), "phase": "commentary"}]))
+        listed = (await running.http.get(f"/v1/responses/{mine['id']}/input_items")).json()["data"]
+    assert response["output"][0].get("phase") in (None, "commentary", "final_answer")
+    assert refused["error"]["param"] == "input[0].phase"
+    assert "phase" not in listed[0]

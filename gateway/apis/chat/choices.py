@@ -6,6 +6,7 @@ from dataclasses import replace
 from gateway.apis._choices import Said
 from gateway.apis.chat.to_wire import Chunks, together
 from gateway.events import RunFailed, Usage
+from gateway.items import IdempotencyKey
 from gateway.ports import Turn
 
 
@@ -15,8 +16,17 @@ def choice_id(id: str, index: int) -> str:
 
 
 def choices(turn: Turn) -> list[Turn]:
-    """A turn for each choice that was asked for."""
-    return [replace(turn, id=choice_id(turn.id, index)) for index in range(turn.wire.get("choices", 1))]
+    """A turn for each choice that was asked for. With the request's own key only the first is found."""
+    return [replace(turn, id=id, key=choice_key(turn.key, index)) for index, id in enumerate(choice_ids(turn))]
+
+
+def choice_ids(turn: Turn) -> list[str]:
+    """The ids of the turns behind the choices, of which this is the first."""
+    return [choice_id(turn.id, index) for index in range(turn.wire.get("choices", 1))]
+
+
+def choice_key(key: IdempotencyKey | None, index: int) -> IdempotencyKey | None:
+    return replace(key, operation=f"{key.operation}#{index}") if key and index else key
 
 
 class SideBySideChunks:

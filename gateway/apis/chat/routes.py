@@ -1,6 +1,7 @@
 """The routes of the Chat Completions dialect."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,10 +9,11 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.agents.catalog import Catalog
 from gateway.apis._choices import SideBySide, start_all
+from gateway.apis._idempotency import IdempotencyKeys, replayed
 from gateway.apis._wire import EventStream, begun, json_response, parsed, read_body, until_ended, wanted
 from gateway.apis.chat import stored
 from gateway.apis.chat.approvals import resumed
-from gateway.apis.chat.choices import SideBySideChunks, choices
+from gateway.apis.chat.choices import SideBySideChunks, choice_ids, choices
 from gateway.apis.chat.relay import RawModels
 from gateway.apis.chat.resent import continued
 from gateway.apis.chat.schema import ChatRequest
@@ -23,20 +25,34 @@ from gateway.runs import Run, Runs
 
 
 class Completions:
-    """Makes completions. `raw_models` answers where it can; the models it leaves are agents without instructions."""
+    """Makes completions. `raw_models` answers where it can, and where no key asks for an answer to be kept; the models
+    it leaves are agents without instructions."""
 
     def __init__(self, runs: Runs, catalog: Catalog, store: Store, raw_models: RawModels | None) -> None:
         self._runs = runs
         self._catalog = catalog
         self._store = store
         self._raw_models = raw_models
+        self._keys = IdempotencyKeys(runs, store)
 
     async def create(self, request: Request) -> Response:
         content = await read_body(request)
-        if self._raw_models is not None and (answer := await self._raw_models.answer(request, content)) is not None:
-            return answer
-        body = await parsed(content, ChatRequest)
-        started = await self._start(to_turn(body, self._catalog.find(body.model), request.state.owner), request)
+        async with self._keys.asked(request, content) as asked:
+            if asked.key is None and (answer := await self._relayed(request, content)) is not None:
+                return answer
+            body = await parsed(content, ChatRequest)
+            runs = known = await self._keys.runs(asked, choice_ids)
+            if not known:
+                turn = to_turn(body, self._catalog.find(body.model), request.state.owner)
+                runs = await self._start(replace(turn, key=asked.key), request)
+                self._keys.hold(asked, runs)
+        answer = await self._answer(runs, body, request)
+        return replayed(answer) if known else answer
+
+    async def _relayed(self, request: Request, content: bytes | bytearray) -> Response | None:
+        return None if self._raw_models is None else await self._raw_models.answer(request, content)
+
+    async def _answer(self, started: Sequence[Run], body: ChatRequest, request: Request) -> Response:
         usage = body.stream_options is not None and bool(body.stream_options.include_usage)
         if len(started) > 1:
             return await side_by_side(started, request, stream=bool(body.stream), include_usage=usage)

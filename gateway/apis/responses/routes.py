@@ -1,28 +1,32 @@
 """The routes of the Responses dialect."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, get_args
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from gateway.agents.catalog import Catalog
+from gateway.apis._idempotency import Asked, IdempotencyKeys, again, replayed
 from gateway.apis._items import to_wire
 from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
 from gateway.apis._prompt import prompt_of
-from gateway.apis._references import dereferenced
-from gateway.apis._wire import EventStream, begun, json_response, parse, until_ended, wanted
+from gateway.apis._references import dereferenced, with_states
+from gateway.apis._wire import EventStream, begun, json_response, parsed, read_body, until_ended, wanted
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
-from gateway.apis.responses.schema import ResponsesRequest
+from gateway.apis.responses.schema import Included, ResponsesRequest
 from gateway.apis.responses.socket import ResponsesSocket
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
 from gateway.errors import GatewayError, InvalidRequest, NotFound
-from gateway.event_log import retold, unpack
+from gateway.events import RunFailed
+from gateway.items import Item
 from gateway.ports import Store, StoredTurn, Turn
 from gateway.runs import Run, Runs
 
@@ -48,28 +52,58 @@ class Responses:
         self._runs = runs
         self._catalog = catalog
         self._store = store
+        self._keys = IdempotencyKeys(runs, store)
 
     async def create(self, request: Request) -> Response:
-        body = await parse(request, ResponsesRequest)
-        turn = await self.turn_of(body, request.state.owner)
+        content = await read_body(request)
+        async with self._keys.asked(request, content) as asked:
+            known = await self._keys.runs(asked)
+            run = known[0] if known else await self._begin(request, content, asked)
+        if known:
+            return replayed(await self._answer_again(asked, run, request))
+        return await self._answer(run, request)
+
+    async def _begin(self, request: Request, content: bytes | bytearray, asked: Asked) -> Run:
+        body = await parsed(content, ResponsesRequest)
+        turn = replace(await self.turn_of(body, request.state.owner), key=asked.key)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
         run = await self.start(turn, wait=wait, wanted=wanted(request))
-        if body.stream:
+        self._keys.hold(asked, [run])
+        return run
+
+    async def _answer(self, run: Run, request: Request) -> Response:
+        turn = run.turn
+        if turn.live:
             if not turn.background:
                 await begun(run, request)
-            return EventStream(run, ResponseStream(run.turn).render)
+            return EventStream(run, ResponseStream(turn).render)
         if turn.background:
-            return polled(fold(run.turn, ()))
+            return polled(fold(turn, ()))
         await until_ended(run, request)
-        return json_response(fold(run.turn, run.events))
+        return json_response(fold(turn, run.events))
+
+    async def _answer_again(self, asked: Asked, run: Run, request: Request) -> Response:
+        """What `_answer` said, or is about to say, to the same request."""
+        turn = run.turn
+        if asked.held or self._runs.find(turn.id) is run or (turn.background and not turn.live):
+            return await self._answer(run, request)
+        stored = await self._store.get(turn.id)
+        if turn.live:
+            return await self._again(stored, -1)
+        ending = run.events[-1]
+        if isinstance(ending, RunFailed) and not stored.output:
+            raise ending.error
+        return json_response(await read_back(stored, self._store))
 
     async def connect(self, websocket: WebSocket) -> None:
         await ResponsesSocket(websocket, self).serve()
 
     async def turn_of(self, body: ResponsesRequest, owner: str) -> Turn:
+        known: Mapping[str, Item] = {}
         if isinstance(body.input, list):
-            body.input = await dereferenced(body.input, self._store, owner)
-        return to_turn(body, agent_of(body, self._catalog), owner)
+            body.input, known = await dereferenced(body.input, self._store, owner)
+        turn = to_turn(body, agent_of(body, self._catalog), owner)
+        return replace(turn, input=with_states(list(turn.input), known)) if known else turn
 
     async def start(self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True) -> Run:
         """The run of this turn. Raises what the client is to be told when it cannot start."""
@@ -79,18 +113,26 @@ class Responses:
             raise unknown_start(turn) from None
 
     async def retrieve(self, request: Request) -> Response:
-        stored = await self._find(request)
+        stored = await self._including(await self._find(request), included(request.query_params))
         if request.query_params.get("stream") == "true":
             return await self._again(stored, whole_number(request.query_params, "starting_after", -1))
         return polled(await read_back(stored, self._store))
+
+    async def _including(self, stored: StoredTurn, include: Sequence[str]) -> StoredTurn:
+        """The turn as if its request had asked for this, too."""
+        if not include:
+            return stored
+        wire = {**stored.turn.wire, "include": [*stored.turn.wire.get("include", ()), *include]}
+        stored = replace(stored, turn=replace(stored.turn, wire=wire))
+        if "reasoning.encrypted_content" not in include:
+            return stored
+        return replace(stored, output=await self._runs.sealed(stored.output, stored.turn.owner))
 
     async def _again(self, stored: StoredTurn, after: int) -> Response:
         """The stream from its first frame on, or from the one `after` that the client has."""
         run = self._runs.find(stored.turn.id)
         if run is None:
-            log = await self._store.log(stored.turn.id)
-            run = Run(stored.turn)
-            run.publish(*(unpack(log, stored) if log else retold(stored)))
+            run = again(stored, await self._store.log(stored.turn.id))
         earlier = await left_open(stored, self._store)
         return EventStream(run, ResponseStream(stored.turn, earlier=earlier, begun=stored.intents, after=after).render)
 
@@ -133,6 +175,19 @@ def polled(response: Mapping[str, Any]) -> Response:
     if response["status"] in ("queued", "in_progress"):
         answer.raw_headers += [(name.encode(), value.encode()) for name, value in POLL_AFTER.items()]
     return answer
+
+
+def included(query: QueryParams) -> Sequence[str]:
+    """`include` as the SDKs write it, with brackets, and without. Raises InvalidRequest."""
+    include = [*query.getlist("include[]"), *query.getlist("include")]
+    for one in include:
+        if one not in get_args(Included):
+            raise InvalidRequest(
+                f"Invalid value for 'include': {one[:64]!r} is not one of {', '.join(get_args(Included))}.",
+                param="include",
+                code="invalid_value",
+            )
+    return include
 
 
 def whole_number(query: Mapping[str, str], name: str, default: int) -> int:

@@ -4,13 +4,13 @@ A response that nobody watches, and one that is read back, go the same way witho
 output, a call's result and a status are decided here and nowhere else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 import orjson
 
-from gateway.apis._items import Wire, free_text, function_call, gateway_call, mcp_call, one_to_wire
+from gateway.apis._items import Wire, free_text, function_call, gateway_call, mcp_call, one_to_wire, part_to_wire
 from gateway.apis._wire import DONE
 from gateway.apis.responses.to_wire import to_ending, to_response
 from gateway.events import (
@@ -48,7 +48,6 @@ from gateway.recorder import to_end
 SEARCHING = ("in_progress", "searching")
 PARTS = {
     TextDelta: "output_text",
-    ScoredDelta: "output_text",
     RefusalDelta: "refusal",
     ReasoningDelta: "reasoning_text",
 }
@@ -98,6 +97,8 @@ class ResponseStream:
     def render(self, event: Event) -> bytes:
         """The frames of one event, `b""` for none."""
         match event:
+            case ScoredDelta():
+                return self._scored(event)
             case TextDelta() | RefusalDelta() | ReasoningDelta():
                 return self._delta(event.item_id, event.text, PARTS[type(event)])
             case ArgumentsDelta(item_id=item_id, text=text):
@@ -189,13 +190,25 @@ class ResponseStream:
 
     def _delta(self, item_id: str, text: str, part: str) -> bytes:
         opened = self._open[item_id]
-        begin = b""
-        if opened.part != part:
-            begin = self._close_part(item_id, opened, "") + self._open_part(item_id, opened, part)
+        begin = self._turn_to(item_id, opened, part)
         number, self._number = self._number, self._number + 1
         if number <= self._after:
             return begin
         return begin + b'%b%b,"sequence_number":%d}\n\n' % (opened.before, orjson.dumps(text), number)
+
+    def _scored(self, delta: ScoredDelta) -> bytes:
+        """Text with the probabilities of its tokens."""
+        opened = self._open[delta.item_id]
+        begin = self._turn_to(delta.item_id, opened, "output_text")
+        place = {"item_id": delta.item_id, "output_index": opened.index, "content_index": opened.parts - 1}
+        scores = list(delta.logprobs)
+        return begin + self._event("output_text.delta", {**place, "logprobs": scores, "delta": delta.text})
+
+    def _turn_to(self, item_id: str, opened: Open, part: str) -> bytes:
+        """Make a part of this kind the one that is open."""
+        if opened.part == part:
+            return b""
+        return self._close_part(item_id, opened, content_part(opened.part, "")) + self._open_part(item_id, opened, part)
 
     def _open_part(self, item_id: str, opened: Open, part: str) -> bytes:
         """Start a content part; what is the same in all of its deltas is encoded here, once."""
@@ -208,20 +221,18 @@ class ResponseStream:
         opened.before = b'event: response.%b.delta\ndata: %b,"delta":' % (part.encode(), orjson.dumps(fixed)[:-1])
         return self._event("content_part.added", {**place, "part": content_part(part, "")})
 
-    def _close_part(self, item_id: str, opened: Open, text: str, notes: Sequence[Wire] = ()) -> bytes:
-        """End the part that is open, whose whole text is `text`; `notes` are the annotations of it."""
+    def _close_part(self, item_id: str, opened: Open, whole: Wire) -> bytes:
+        """End the part that is open; it is `whole` now."""
         if not (part := opened.part):
             return b""
         opened.part = ""
         place = {"item_id": item_id, "output_index": opened.index, "content_index": opened.parts - 1}
-        key = "refusal" if part == "refusal" else "text"
-        logprobs: Wire = {"logprobs": []} if part == "output_text" else {}
+        said = {key: whole[key] for key in ("text", "refusal", "logprobs") if key in whole}
         added = [
             self._event("output_text.annotation.added", {**place, "annotation_index": number, "annotation": note})
-            for number, note in enumerate(notes)
+            for number, note in enumerate(whole.get("annotations", ()))
         ]
-        done = self._event(f"{part}.done", {**place, key: text, **logprobs})
-        whole = {**content_part(part, text), **({"annotations": list(notes)} if notes else {})}
+        done = self._event(f"{part}.done", {**place, **said})
         return b"".join((*added, done, self._event("content_part.done", {**place, "part": whole})))
 
     def _arguments(self, item_id: str, text: str) -> bytes:
@@ -279,7 +290,7 @@ class ResponseStream:
                 return begin + self._message_done(item) + self._hold(item, one_to_wire(item))
             case Reasoning():
                 begin = b"" if item.id in self._open else self._add(item)
-                close = self._close_part(item.id, self._open[item.id], item.text)
+                close = self._close_part(item.id, self._open[item.id], content_part("reasoning_text", item.text))
                 return begin + close + self._hold(item, one_to_wire(item))
             case _:
                 return self._add(item) + self._close(item, one_to_wire(item))
@@ -293,11 +304,11 @@ class ResponseStream:
     def _message_done(self, item: Message) -> bytes:
         """Close the open part with its text; parts that never streamed are opened and closed here."""
         opened = self._open[item.id]
-        frames = [self._close_part(item.id, opened, *part_said(item, opened.parts - 1))]
+        frames = [self._close_part(item.id, opened, part_said(item, opened.parts - 1))]
         for index, part in enumerate(item.content[opened.parts :], opened.parts):
             kind = "refusal" if isinstance(part, Refusal) else "output_text"
             frames.append(self._open_part(item.id, opened, kind))
-            frames.append(self._close_part(item.id, opened, *part_said(item, index)))
+            frames.append(self._close_part(item.id, opened, part_said(item, index)))
         return b"".join(frames)
 
     def _function_call_done(self, call: ToolCall) -> bytes:
@@ -364,13 +375,7 @@ def content_part(kind: str, text: str) -> Wire:
             return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def part_said(message: Message, index: int) -> tuple[str, Sequence[Wire]]:
-    """The text of one part, and its annotations."""
-    part = message.content[index] if 0 <= index < len(message.content) else None
-    match part:
-        case Text(text=text, annotations=annotations):
-            return text, annotations
-        case Refusal(text=text):
-            return text, ()
-        case _:
-            return "", ()
+def part_said(message: Message, index: int) -> Wire:
+    """One part of it, as it is when it is done."""
+    part = message.content[index] if 0 <= index < len(message.content) else Text(text="")
+    return part_to_wire(part, "assistant")

@@ -1,0 +1,77 @@
+"""Images and files that a request names by URL, for providers that cannot read URLs: the gateway reads them for these.
+
+LiteLLM would, too, on the event loop and from anywhere; it is told not to (`litellm_import`).
+"""
+
+import asyncio
+import base64
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from gateway.errors import InvalidRequest, ProviderRefused
+from gateway.guarded_fetch import fetch
+from gateway.items import File, Image, Item, Message, Part
+from gateway.ports import ModelCall
+from gateway.providers.targets import Target
+
+MOST_LINKS = 20
+"""URLs of one call."""
+IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+FILES = ("application/pdf", "application/json", "text/")
+
+
+async def with_contents(call: ModelCall, target: Target, hosts: Collection[str]) -> ModelCall:
+    """The call as this provider can be asked it. `hosts` as for `fetch`. Raises ProviderRefused."""
+    urls = dict.fromkeys(links(call, target))
+    if not urls:
+        return call
+    if len(urls) > MOST_LINKS:
+        raise ProviderRefused(f"More than {MOST_LINKS} URLs are not read.", param="url", code="invalid_url")
+    try:
+        async with asyncio.TaskGroup() as reading:
+            tasks = {
+                (url, kind): reading.create_task(fetch(url, IMAGES if kind == "image" else FILES, hosts))
+                for url, kind in urls
+            }
+    except* InvalidRequest as errors:
+        first = errors.exceptions[0]
+        raise ProviderRefused(str(first), param="url", code="invalid_url") from None
+    found = {
+        key: f"data:{task.result().kind};base64,{base64.b64encode(task.result().content).decode()}"
+        for key, task in tasks.items()
+    }
+    return replace(call, items=[filled(item, found) for item in call.items])
+
+
+def links(call: ModelCall, target: Target) -> Iterator[tuple[str, str]]:
+    """What must be read: URLs, each with the kind of part that it stands in."""
+    for item in call.items:
+        if isinstance(item, Message):
+            for part in item.content:
+                if isinstance(part, Image) and not is_read_by(target, part.url):
+                    yield part.url, part.kind
+                elif isinstance(part, File) and part.url:
+                    yield part.url, part.kind
+
+
+def is_read_by(target: Target, url: str) -> bool:
+    """Whether the vendor reads an image's URL, or it needs no reading."""
+    if url.startswith("data:") or target.lane in ("openai", "scripted"):
+        return True
+    return target.lane == "transformed" and target.litellm_provider == "anthropic" and url.startswith("https://")
+
+
+def filled(item: Item, found: dict[tuple[str, str], str]) -> Item:
+    if not isinstance(item, Message):
+        return item
+    return replace(item, content=tuple(filled_part(part, found) for part in item.content))
+
+
+def filled_part(part: Part, found: dict[tuple[str, str], str]) -> Part:
+    match part:
+        case Image(url=url) if data := found.get((url, part.kind)):
+            return replace(part, url=data)
+        case File(url=url) if data := found.get((url, part.kind)):
+            return File(name=part.name or url.partition("?")[0].rpartition("/")[2], data=data)
+        case _:
+            return part

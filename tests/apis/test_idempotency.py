@@ -1,0 +1,189 @@
+"""`Idempotency-Key`: a request that is sent again is answered again, and nothing is done a second time."""
+
+import asyncio
+import json
+
+import anyio
+import pytest
+
+from gateway.errors import ProviderOverloaded
+from tests.apis.asking import BOTH, somebody_else
+from tests.conftest import call, say
+
+pytestmark = pytest.mark.anyio
+
+ASK = {"model": "helper", "input": "hi"}
+CHAT = {"model": "helper", "messages": [{"role": "user", "content": "hi"}]}
+BODIES = {
+    "/v1/responses": ASK,
+    "/v1/responses#unstored": {**ASK, "store": False},
+    "/v1/chat/completions": CHAT,
+    "/v1/chat/completions#stored": {**CHAT, "store": True},
+    "/v1/chat/completions#choices": {**CHAT, "store": True, "n": 2},
+    "/v1/chat/completions#unstored-choices": {**CHAT, "n": 2},
+}
+
+
+async def post(gateway, path, body, key="k1", http=None):
+    headers = {} if key is None else {"idempotency-key": key}
+    return await (http or gateway.http).post(path.partition("#")[0], json=body, headers=headers)
+
+
+def error(answer):
+    said = answer.json()["error"]
+    assert said.keys() == {"message", "type", "param", "code"}
+    return answer.status_code, said["code"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", BODIES)
+async def test_the_same_answer_is_given_again_without_a_second_run(start_gateway, path, stream):
+    body = {**BODIES[path], "stream": stream}
+    async with start_gateway([say("one two")], [say("three four", "msg_2")], [say("five")]) as gateway:
+        first = await post(gateway, path, body)
+        again = await post(gateway, path.replace("/v1", ""), body)
+        calls = len(gateway.provider.calls)
+    # Choices that are streamed side by side may take turns in another order.
+    assert (first.status_code, sorted(first.text.split("\n\n"))) == (200, sorted(again.text.split("\n\n")))
+    assert calls == body.get("n", 1)
+    assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_same_answer_is_given_after_a_restart(start_gateway, stream):
+    body = {**ASK, "stream": stream}
+    async with start_gateway([say("one two three")]) as gateway:
+        first = await post(gateway, "/v1/responses", body)
+    async with start_gateway([say("another")]) as gateway:
+        again = await post(gateway, "/v1/responses", body)
+        assert gateway.provider.calls == []
+    assert first.content == again.content
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+@pytest.mark.parametrize("store", [False, True])
+async def test_a_run_that_is_still_going_on_is_joined(start_gateway, path, store):
+    hold = asyncio.Event()
+    body = {**BODIES[path], "store": store}
+    async with start_gateway([hold, say("done")], [say("second")]) as gateway:
+        answers = []
+
+        async def ask():
+            answers.append(await post(gateway, path, body))
+
+        async with anyio.create_task_group() as asking:
+            asking.start_soon(ask)
+            while not gateway.provider.calls:
+                await anyio.lowlevel.checkpoint()
+            asking.start_soon(ask)
+            # A third, which streams nothing: refused while the first two wait, so the key is known by then.
+            other = await post(gateway, path, {**body, "user": "else"})
+            hold.set()
+        assert len(gateway.provider.calls) == 1
+    assert error(other) == (400, "idempotency_key_reused")
+    assert answers[0].content == answers[1].content
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_another_body_is_refused_and_another_key_or_owner_asks_anew(start_gateway, path):
+    body = {**BODIES[path]}
+    once = [[say("a")]] * body.get("n", 1)
+    async with start_gateway(*once, *once, *once) as gateway:
+        await post(gateway, path, body)
+        other = await post(gateway, path, {**body, "temperature": 1})
+        assert error(other) == (400, "idempotency_key_reused")
+        await post(gateway, path, body, key="k2")
+        assert len(gateway.provider.calls) == 2 * len(once)
+        async with somebody_else(gateway) as stranger:
+            theirs = await post(gateway, path, body, http=stranger)
+    assert "idempotent-replayed" not in theirs.headers
+
+
+async def test_a_key_of_more_than_255_characters_or_none_is_refused(start_gateway):
+    async with start_gateway() as gateway:
+        for key in ("k" * 256, ""):
+            assert error(await post(gateway, "/v1/responses", ASK, key=key)) == (400, "invalid_idempotency_key")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions#stored", "/v1/chat/completions"])
+async def test_what_failed_before_it_did_anything_is_tried_again(start_gateway, path, stream):
+    """It is what a client sends a request again for."""
+    async with start_gateway(ProviderOverloaded(), [say("better")]) as gateway:
+        body = {**BODIES[path], "stream": stream}
+        assert (await post(gateway, path, body)).status_code == 503
+        again = await post(gateway, path, body)
+    assert again.status_code == 200
+    assert "idempotent-replayed" not in again.headers
+
+
+@pytest.mark.parametrize("store", [False, True])
+async def test_what_failed_after_a_tool_ran_is_not(start_gateway, careful, counted, store):
+    careful(approval="never")
+    async with start_gateway([call("clock__count")], ProviderOverloaded(), servers=careful("never")) as gateway:
+        body = {"model": "careful", "messages": [{"role": "user", "content": "count"}], "store": store}
+        first, again = [await post(gateway, "/v1/chat/completions", body) for _ in range(2)]
+        assert len(gateway.provider.calls) == 2
+    assert (first.status_code, first.content) == (again.status_code, again.content) == (503, first.content)
+    assert (first.headers["x-should-retry"], again.headers["x-should-retry"]) == ("false", "false")
+    assert counted() == 1
+
+
+async def test_a_client_that_hangs_up_finds_its_answer_when_it_comes_back(start_gateway):
+    hold = asyncio.Event()
+    body = {**ASK, "store": False}
+    async with start_gateway([hold, say("done")], [say("second")]) as gateway:
+        async with anyio.create_task_group() as asking:
+            asking.start_soon(post, gateway, "/v1/responses", body)
+            while not gateway.provider.calls:
+                await anyio.lowlevel.checkpoint()
+            asking.cancel_scope.cancel()
+        hold.set()
+        again = (await post(gateway, "/v1/responses", body)).json()
+    assert again["output"][0]["content"][0]["text"] == "done"
+
+
+async def test_a_response_in_the_background_is_queued_once(start_gateway):
+    async with start_gateway([say("done")]) as gateway:
+        first, again = [(await post(gateway, "/v1/responses", {**ASK, "background": True})).json() for _ in range(2)]
+        gone = await gateway.http.delete(f"/v1/responses/{first['id']}")
+    assert (first, gone.status_code) == (again, 200)
+
+
+async def test_conversations_and_their_items_are_made_once(start_gateway):
+    item = {"type": "message", "role": "user", "content": "hi"}
+    async with start_gateway() as gateway:
+        for body in ({}, {"items": [item]}):
+            made = [(await post(gateway, "/v1/conversations", body, key=str(body))).json() for _ in range(2)]
+            assert made[0] == made[1]
+        assert (
+            error(await post(gateway, "/v1/conversations", {"metadata": {}}, key="{}"))[1] == "idempotency_key_reused"
+        )
+        url = f"/v1/conversations/{made[0]['id']}/items"
+        added = [(await post(gateway, url, {"items": [item, item]})).json() for _ in range(2)]
+        listed = (await gateway.http.get(url)).json()["data"]
+    assert added[0] == added[1]
+    assert len(listed) == 3
+
+
+async def test_conversations_are_still_known_after_a_restart(start_gateway):
+    async with start_gateway() as gateway:
+        made = (await post(gateway, "/v1/conversations", {})).json()
+    async with start_gateway() as gateway:
+        assert (await post(gateway, "/v1/conversations", {})).json() == made
+        await gateway.http.delete(f"/v1/conversations/{made['id']}")
+        assert (await post(gateway, "/v1/conversations", {})).json()["id"] != made["id"]
+
+
+async def test_an_approval_is_answered_once_and_told_again(start_gateway, careful, counted):
+    async with start_gateway(BOTH[:1], [say("done")], servers=careful()) as gateway:
+        asked = (await post(gateway, "/v1/responses", {"model": "careful", "input": "count"}, key=None)).json()
+        url = f"/v1/approvals/{asked['output'][0]['id']}"
+        said = [await post(gateway, url, {"approve": True}) for _ in range(2)]
+        other = await post(gateway, url, {"approve": False})
+        followed = await gateway.http.get(f"/v1/responses/{said[0].json()['response_id']}?stream=true")
+    assert [answer.json()["status"] for answer in said] == ["approved", "approved"]
+    assert said[0].json() == said[1].json()
+    assert error(other) == (400, "idempotency_key_reused")
+    assert json.loads(followed.text.split("data: ")[-2])["response"]["status"] == "completed"
+    assert counted() == 1

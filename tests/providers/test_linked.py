@@ -1,0 +1,168 @@
+"""Images and files by URL: who reads them, from where, and how much of them."""
+
+import asyncio
+import base64
+import contextlib
+
+import pytest
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route, Router
+
+from gateway.guarded_fetch import LARGEST, is_public
+from gateway.http_server import server
+from tests.upstream import upstream
+
+pytestmark = pytest.mark.anyio
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class Files:
+    """A web server that notes what it was asked for."""
+
+    url = ""
+
+    def __init__(self):
+        self.asked = []
+
+    async def answer(self, request):
+        name = request.path_params["name"]
+        self.asked.append((name, request.headers.get("cookie")))
+        match name:
+            case "away":
+                return RedirectResponse(self.url.replace("127.0.0.1", "localhost") + "/a.png")
+            case "round":
+                return RedirectResponse(self.url + "/round")
+            case "once":
+                return RedirectResponse("/a.png", headers={"set-cookie": "a=b"})
+            case "elsewhere":
+                return RedirectResponse("file:///etc/passwd")
+            case "large.png":
+                return Response(b"x" * (LARGEST + 1), media_type="image/png")
+            case "packed.png":
+                return Response(PNG, headers={"content-encoding": "gzip"}, media_type="image/png")
+            case "page":
+                return Response("<p>", media_type="text/html")
+            case "paper.pdf":
+                return Response(b"%PDF-", media_type="application/pdf")
+            case "a.png":
+                return Response(PNG, media_type="image/png")
+            case _:
+                return Response("gone", 404)
+
+
+@contextlib.asynccontextmanager
+async def files():
+    made = Files()
+    web = server(Router([Route("/{name}", made.answer)]), host="127.0.0.1", port=0, log_level="warning")
+    serving = asyncio.create_task(web.serve())
+    await web.ready.wait()
+    made.url = f"http://127.0.0.1:{web.port}"
+    try:
+        yield made
+    finally:
+        web.should_exit = web.force_exit = True
+        await serving
+
+
+@pytest.fixture
+def raw(home):
+    (home / "agents" / "raw.yaml").write_text("name: raw\nmodel: acme/one\n")
+
+
+def settings(provider, lane, *hosts):
+    vendor = {"base_url": provider.url, "api_key": "k", "litellm_provider": "openai", "lane": lane}
+    return {"providers": {"acme": vendor}, "fetch_hosts": hosts}
+
+
+def asks(part):
+    return {"model": "raw", "input": [{"role": "user", "content": [{"type": "input_text", "text": "?"}, part]}]}
+
+
+def image(url):
+    return asks({"type": "input_image", "image_url": url})
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["a.png", "once"])
+async def test_an_image_is_read_for_a_provider_that_does_not(start_gateway, raw, name):
+    async with files() as web, upstream({"text": "ok"}) as provider:
+        async with start_gateway(**settings(provider, "litellm", "127.0.0.1")) as gateway:
+            done = await gateway.http.post("/v1/responses", json=image(f"{web.url}/{name}"))
+    assert done.status_code == 200, done.text
+    data = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    assert provider.requests[0]["messages"][0]["content"][1]["image_url"]["url"] == data
+    assert [cookie for _, cookie in web.asked] == [None] * len(web.asked)
+
+
+async def test_a_provider_that_reads_urls_is_left_to_it(start_gateway, raw):
+    async with files() as web, upstream({"text": "ok"}) as provider:
+        async with start_gateway(**settings(provider, "openai", "127.0.0.1")) as gateway:
+            await gateway.http.post("/v1/responses", json=image(f"{web.url}/a.png"))
+    assert (web.asked, provider.requests[0]["messages"][0]["content"][1]["image_url"]["url"]) == (
+        [],
+        f"{web.url}/a.png",
+    )
+
+
+async def test_a_file_is_read_for_every_provider(start_gateway, raw):
+    async with files() as web, upstream({"text": "ok"}) as provider:
+        async with start_gateway(**settings(provider, "openai", "127.0.0.1")) as gateway:
+            body = asks({"type": "input_file", "file_url": f"{web.url}/paper.pdf?a=b"})
+            await gateway.http.post("/v1/responses", json=body)
+    file = provider.requests[0]["messages"][0]["content"][1]["file"]
+    assert file == {"filename": "paper.pdf", "file_data": "data:application/pdf;base64,JVBERi0="}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("url", "listed", "asked"),
+    [
+        ("WEB/a.png", "", 0),
+        ("http://localhost:PORT/a.png", "127.0.0.1", 0),
+        ("http://[::1]:PORT/a.png", "", 0),
+        ("http://0x7f.1:PORT/a.png", "", 0),
+        ("WEB/a.png", "127.0.0.1:1", 0),
+        ("WEB/away", "127.0.0.1", 1),
+        ("WEB/elsewhere", "127.0.0.1", 1),
+        ("WEB/round", "127.0.0.1", 4),
+        ("WEB/large.png", "127.0.0.1", 1),
+        ("WEB/packed.png", "127.0.0.1", 1),
+        ("WEB/page", "127.0.0.1", 1),
+        ("WEB/none", "127.0.0.1", 1),
+        ("http://169.254.169.254/latest/meta-data", "", 0),
+        ("http://", "", 0),
+    ],
+)
+async def test_what_may_not_be_read_is_refused_and_no_model_is_asked(start_gateway, raw, url, listed, asked):
+    async with files() as web, upstream() as provider:
+        url = url.replace("WEB", web.url).replace("PORT", web.url.rpartition(":")[2])
+        async with start_gateway(**settings(provider, "litellm", *filter(None, [listed]))) as gateway:
+            done = await gateway.http.post("/v1/responses", json=image(url))
+    error = done.json()["error"]
+    assert (done.status_code, error["param"], error["code"]) == (400, "url", "invalid_url"), error
+    assert (len(web.asked), provider.requests) == (asked, [])
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("1.1.1.1", True),
+        ("2606:4700::1111", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("169.254.1.1", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::", False),
+        ("name", False),
+    ],
+)
+def test_only_addresses_of_the_internet_are_public(address, public):
+    assert is_public(address) is public

@@ -2,8 +2,8 @@
 
 A request of a conversation repeats the last one with something new in the middle: behind what was said, before the
 tools. So a row names another request, and how many bytes from its beginning and from its end come first and last; the
-rest is its own, compressed if that makes it shorter. The other one belongs to the same turn or to one that it continues,
-which is never removed before it.
+rest is its own, compressed if that makes it shorter. The other one belongs to the same turn or to one that it
+continues, which is never removed before it.
 """
 
 import asyncio

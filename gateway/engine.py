@@ -7,12 +7,12 @@ crash are therefore the same thing as continuing, and none of them has code of i
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from gateway.agents.spec import AgentSpec
 from gateway.citations import cited
+from gateway.compaction import compacted, is_worth_it, questions, summarising, summary_in
 from gateway.errors import BadArguments, ContextTooLong, Forbidden, GatewayError, InvalidRequest
 from gateway.events import (
     CallsStarted,
@@ -43,9 +43,9 @@ from gateway.items import (
 )
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
 from gateway.sealing import Sealer
-from gateway.structured import ATTEMPTS, Form, form_of, misfit
-from gateway.tool_choice import allowed, forced, unforced
-from gateway.window import Window
+from gateway.structured import checked, form_of
+from gateway.tool_choice import allowed, forced, refuse_missing, refuse_twins, unforced
+from gateway.window import Window, tokens_in
 
 OUTCOME_UNKNOWN = (
     "The run stopped while this call was running, so its outcome is unknown. It was not repeated. "
@@ -53,7 +53,9 @@ OUTCOME_UNKNOWN = (
 )
 CUT_OFF = "This call was not run: the model's answer was cut off, so its arguments may be incomplete."
 
-FOR_THE_RUN = frozenset({"allowed_tools", "max_tool_calls", "truncation", "sealed_reasoning"})
+FOR_THE_RUN = frozenset(
+    {"allowed_tools", "max_tool_calls", "truncation", "sealed_reasoning", "compact", "compact_threshold"}
+)
 """Options of a turn that say how the run goes; the others are for the model."""
 
 BROKEN_OFF = "This call was not run: the run broke off before it."
@@ -73,12 +75,16 @@ class Engine:
     memories: Mapping[str, Memory]
     sealer: Sealer
 
-    async def run(self, turn: Turn, history: Sequence[Item]) -> AsyncGenerator[Event]:
-        """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event."""
+    async def run(
+        self, turn: Turn, history: Sequence[Item], halted: Callable[[], bool] = lambda: False
+    ) -> AsyncGenerator[Event]:
+        """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event. Once it is
+        `halted`, the model is not asked again: the run completes, and a later turn can go on from it."""
         yield RunStarted(turn.id)
         try:
             await self.admit(turn)
-            steps = self._steps(turn, await self._opened(turn, history))
+            known = await self.sealer.opened(history, turn.owner)
+            steps = self._summary(turn, known) if turn.options.get("compact") else self._steps(turn, known, halted)
             if turn.options.get("sealed_reasoning"):
                 steps = self._sealed(turn, steps)
             async with aclosing(steps) as events:
@@ -93,14 +99,15 @@ class Engine:
         if refusal.action == "deny":
             raise Forbidden(refusal.reason, code="refused")
 
-    async def _opened(self, turn: Turn, history: Sequence[Item]) -> list[Item]:
-        """The history with the state of the thoughts that a client kept. Raises InvalidRequest for a changed one."""
-        return [
-            replace(item, state=await self.sealer.open(item.sealed, turn.owner))
-            if isinstance(item, Reasoning) and item.sealed and not item.state
-            else item
-            for item in history
-        ]
+    async def count(self, turn: Turn, history: Sequence[Item]) -> int:
+        """About how many tokens the model is sent first in this turn. Raises what the run would fail with."""
+        await self.admit(turn)
+        known = await self.sealer.opened(history, turn.owner)
+        call = forced(await self._call(turn))
+        return tokens_in(replace(call, items=await self._view(turn, known)))
+
+    async def _view(self, turn: Turn, history: Sequence[Item]) -> Sequence[Item]:
+        return await self.memories[turn.agent.memory].view(turn, compacted(history))
 
     async def _sealed(self, turn: Turn, steps: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         """The events, the model's thoughts with their state for the client to keep."""
@@ -110,23 +117,54 @@ class Engine:
                     event = ItemDone(replace(thought, sealed=await self.sealer.seal(thought.state, turn.owner)))
                 yield event
 
-    async def _steps(self, turn: Turn, history: list[Item]) -> AsyncGenerator[Event]:
+    async def _call(self, turn: Turn) -> ModelCall:
+        """What all requests of this turn to the model share. Raises InvalidRequest for tools that cannot be."""
         agent = turn.agent
         server_tools = await self.toolbox.specs(agent) if agent.tools else ()
         refuse_twins({tool.name for tool in server_tools}, turn.client_tools)
         refuse_missing(agent, server_tools)
         options = {**agent.params, **turn.options}
         tools = allowed([*server_tools, *turn.client_tools], options)
-        ours, theirs = {tool.name: tool for tool in tools if tool.server}, {tool.name for tool in turn.client_tools}
-        every = ModelCall(
+        return ModelCall(
             models=(agent.model, *agent.fallbacks),
             items=(),
             tools=tools,
             options={name: value for name, value in options.items() if name not in FOR_THE_RUN},
             live=turn.live,
         )
-        asking, form, window = forced(every), form_of(options), Window(slides=options.get("truncation") == "auto")
-        memory, usage, model, steps = self.memories[agent.memory], Usage(), agent.model, 0
+
+    async def _summary(self, turn: Turn, history: list[Item]) -> AsyncGenerator[Event]:
+        """A run that does nothing but compact the history, for the client to keep: the user's messages and the rest."""
+        if waiting := pending_calls(history):
+            raise InvalidRequest(f"No tool output found for function call {waiting[0].call_id}.", param="input")
+        call, usage, model = await self._call(turn), Usage(), turn.agent.model
+        for message in questions(history):
+            yield ItemDone(message)
+        async with aclosing(self._compact(turn, call, history, window_of(turn), whole=False)) as events:
+            async for event in events:
+                if isinstance(event, StepDone):
+                    model, usage = event.model, usage + (event.usage or Usage())
+                yield event
+        yield RunCompleted(reason="stop", usage=usage, model=model)
+
+    async def _compact(
+        self, turn: Turn, call: ModelCall, history: list[Item], window: Window, *, whole: bool
+    ) -> AsyncGenerator[ModelEvent]:
+        """One model call whose summary joins the history, to stand for all before it. Nothing else of it is told."""
+        said: list[Item] = []
+        asking = summarising(replace(call, items=await self._view(turn, history)))
+        async with aclosing(self._fitted(asking, {}, said, window)) as events:
+            async for event in events:
+                if isinstance(event, StepDone):
+                    yield replace(event, finish="stop")
+        history.append(item := await self.sealer.compaction(summary_in(said, whole), turn.owner))
+        yield ItemDone(item)
+
+    async def _steps(self, turn: Turn, history: list[Item], halted: Callable[[], bool]) -> AsyncGenerator[Event]:
+        agent, every = turn.agent, await self._call(turn)
+        ours, theirs = {tool.name: tool for tool in every.tools if tool.server}, {one.name for one in turn.client_tools}
+        asking, window = forced(every), window_of(turn)
+        usage, model, steps = Usage(), agent.model, 0
 
         while True:
             spent = steps == agent.max_steps or (
@@ -144,13 +182,13 @@ class Engine:
                 if waiting or asked:
                     yield RunPaused(client_calls=waiting, asked=tuple(asked), usage=usage, model=model)
                     return
-            if spent:
-                yield RunCompleted(reason="max_steps", usage=usage, model=model)
+            if spent or (steps and halted()):
+                yield RunCompleted(reason="max_steps" if spent else "steered", usage=usage, model=model)
                 return
 
-            view = await memory.view(turn, history)
+            asking = replace(asking, items=await self._view(turn, history))
             steps, finish = steps + 1, "stop"
-            async with aclosing(self._asked(replace(asking, items=view), ours, history, window, form)) as events:
+            async with aclosing(self._asked(turn, asking, ours, history, window)) as events:
                 async for event in events:
                     if isinstance(event, StepDone):
                         finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
@@ -166,41 +204,27 @@ class Engine:
             asking = unforced(every)
 
     def _asked(
-        self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window, form: Form | None
+        self, turn: Turn, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
     ) -> AsyncGenerator[ModelEvent]:
         """One step of the model. Who wants nothing else of it gets its events without a detour for each."""
-        if form is not None:
-            return self._checked(call, ours, history, window, form)
+        threshold: int = turn.options.get("compact_threshold") or 0
+        if threshold and tokens_in(call) > threshold and is_worth_it(history, threshold):
+            return self._shortened(turn, call, ours, history, window)
+        if form := form_of(call.options):
+            return checked(lambda asked, said: self._fitted(asked, ours, said, window), call, history, form)
         return self._fitted(call, ours, history, window) if window.slides else self._ask(call, ours, history)
 
-    async def _checked(
-        self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window, form: Form
+    async def _shortened(
+        self, turn: Turn, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
     ) -> AsyncGenerator[ModelEvent]:
-        """A model whose answer does not have the form is asked again, twice; raises ProviderError in the end. Each
-        attempt is a StepDone; of the answers only the one that fits is told."""
-        fault = ""
-        for _ in range(ATTEMPTS):
-            said: list[Item] = []
-            held: list[ModelEvent] = []
-            async with aclosing(self._fitted(call, ours, said, window)) as events:
-                async for event in events:
-                    if isinstance(event, StepDone):
-                        fault = form.fault(said, event.finish)
-                        if fault:
-                            held = []
-                        for each in held:
-                            yield each
-                        held = []
-                    if held or (isinstance(event, ItemStarted | ItemDone) and isinstance(event.item, Message)):
-                        held.append(event)
-                    else:
-                        yield event
-            if not fault:
-                history += said
-                return
-            history += [item for item in said if not isinstance(item, Message)]
-            call = replace(call, items=[*call.items, *said, form.correction(fault)])
-        raise misfit(fault)
+        """A compaction, and then the step. After it there is nothing left that is worth another."""
+        async with aclosing(self._compact(turn, call, history, window, whole=True)) as events:
+            async for event in events:
+                yield event
+        call = replace(call, items=await self._view(turn, history))
+        async with aclosing(self._asked(turn, call, ours, history, window)) as events:
+            async for event in events:
+                yield event
 
     async def _fitted(
         self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
@@ -340,27 +364,8 @@ class Engine:
         return [failure(call, OUTCOME_UNKNOWN) for call in begun if call.name not in safe]
 
 
-def refuse_twins(ours: Set[str], theirs: Sequence[ToolSpec]) -> None:
-    """Two tools of one name cannot be told apart in the model's call. Raises InvalidRequest."""
-    for number, tool in enumerate(theirs):
-        if tool.name in ours:
-            raise InvalidRequest(
-                f"The function {tool.name!r} has the name of a tool of this agent. Give it another name.",
-                param=f"tools[{number}].name",
-                code="invalid_value",
-            )
-
-
-def refuse_missing(agent: AgentSpec, tools: Sequence[ToolSpec]) -> None:
-    """An agent does without a tool that is not up; a client that asked for one is told. Raises InvalidRequest."""
-    for grant in agent.tools:
-        if grant.type != "function" and all(grant.type != tool.type for tool in tools):
-            server = grant.tool.partition(".")[0]
-            raise InvalidRequest(
-                f"There is no {grant.type}: it needs the tool server {server!r}, which is not up.",
-                param="tools",
-                code="tool_unavailable",
-            )
+def window_of(turn: Turn) -> Window:
+    return Window(slides={**turn.agent.params, **turn.options}.get("truncation") == "auto")
 
 
 def question(call: ToolCall, verdict: Verdict) -> ApprovalRequest:

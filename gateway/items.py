@@ -199,6 +199,22 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compaction:
+    """What stands for the conversation before it. `text` is the model's summary, for models only; `sealed` is the same
+    for a client to keep, or what such a client brought back, whose `text` is empty until it is opened.
+
+    `whole`: it was made during a run, and of what came before, the model is shown the newest question besides.
+    Otherwise a client asked for it, and has the user's messages beside it.
+    """
+
+    id: str
+    text: str = ""
+    sealed: str = ""
+    whole: bool = True
+    kind: Literal["compaction"] = "compaction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """Uses up the approval request with this id. `strict`: the turn does not begin unless the request is open."""
 
@@ -226,7 +242,7 @@ class StoredApproval:
     continued_by: str | None = None
 
 
-Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval
+Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | Compaction
 
 _item: TypeAdapter[Item] = TypeAdapter(Item)
 

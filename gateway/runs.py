@@ -43,6 +43,7 @@ class Run:
         self._waiting: list[asyncio.Future[None]] = []
         self._readers = 0
         self._ending = False
+        self._halted = False
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, life: Coroutine[None, None, None]) -> None:
@@ -116,6 +117,13 @@ class Run:
         """
         if self._task is not None and not self._ending:
             self._task.cancel(why)
+
+    def halt(self) -> None:
+        """Ask the run to complete when its step is done, before it asks the model again."""
+        self._halted = True
+
+    def halted(self) -> bool:
+        return self._halted
 
     def end(self) -> None:
         """From now on `stop` does nothing."""
@@ -212,6 +220,15 @@ class Runs:
         """Let the rules look at a turn that will not be a run. Raises Forbidden."""
         await self._engine.admit(turn)
 
+    async def count(self, turn: Turn) -> int:
+        """About how many tokens the model would be sent first, were this turn begun now. Raises what `start` raises,
+        and what the run would fail with before it asks the model."""
+        turn = await self._placed(turn)
+        before = await self._store.history(turn.parent) if turn.parent else ()
+        turn, _ = await answered(turn, before, self._store)
+        answerable(before, turn.input)
+        return await self._engine.count(turn, [*before, *turn.input])
+
     def find(self, turn_id: str) -> Run | None:
         """The run if it is still going on in this process."""
         return self._live.get(turn_id)
@@ -293,7 +310,10 @@ class Runs:
         turn = run.turn
         try:
             # Closed here and not by the garbage collector: closing is what aborts the request to the provider.
-            async with asyncio.timeout(turn.agent.deadline), aclosing(self._engine.run(turn, history)) as events:
+            async with (
+                asyncio.timeout(turn.agent.deadline),
+                aclosing(self._engine.run(turn, history, run.halted)) as events,
+            ):
                 async for event in events:
                     if isinstance(event, Ending):
                         return event

@@ -5,10 +5,11 @@ means every tool of that server. `tool_choice` is "none", "auto", "required" or 
 called. `allowed_tools` is a list of references; the others are not offered at all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
+from gateway.agents.spec import AgentSpec
 from gateway.errors import InvalidRequest
 from gateway.ports import ModelCall, ToolSpec
 
@@ -60,3 +61,26 @@ def is_meant(reference: Reference, tool: ToolSpec) -> bool:
     if "name" in reference:
         return tool.name == reference["name"]
     return tool.server == reference["server"] and reference.get("tool") in (None, tool.tool)
+
+
+def refuse_twins(ours: Set[str], theirs: Sequence[ToolSpec]) -> None:
+    """Two tools of one name cannot be told apart in the model's call. Raises InvalidRequest."""
+    for number, tool in enumerate(theirs):
+        if tool.name in ours:
+            raise InvalidRequest(
+                f"The function {tool.name!r} has the name of a tool of this agent. Give it another name.",
+                param=f"tools[{number}].name",
+                code="invalid_value",
+            )
+
+
+def refuse_missing(agent: AgentSpec, tools: Sequence[ToolSpec]) -> None:
+    """An agent does without a tool that is not up; a client that asked for one is told. Raises InvalidRequest."""
+    for grant in agent.tools:
+        if grant.type != "function" and all(grant.type != tool.type for tool in tools):
+            server = grant.tool.partition(".")[0]
+            raise InvalidRequest(
+                f"There is no {grant.type}: it needs the tool server {server!r}, which is not up.",
+                param="tools",
+                code="tool_unavailable",
+            )

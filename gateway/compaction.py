@@ -15,8 +15,8 @@ from gateway.window import is_instruction, tokens_of
 PROMPT = (
     "The conversation has become too long and goes on without what was said so far. Write down everything that "
     "whoever goes on with it must know: what the user wants and how they want it, what was done and decided, what was "
-    "found out (names, numbers, ids, code and quotations to the letter), what failed, and what is still to do. Do not "
-    "answer the user and call no tool. Write the summary only."
+    "found out (names, numbers, ids, code and quotations to the letter), what did not work, and what is still to do. "
+    "Do not answer the user, and call no tool. Write the summary only."
 )
 SUMMARY = "Summary of the conversation up to this point, made by the assistant to save space:\n\n"
 OPTIONS = frozenset({"temperature", "top_p", "seed", "reasoning_effort", "user"})

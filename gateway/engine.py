@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from gateway.citations import cited
 from gateway.compaction import compacted, is_worth_it, questions, summarising, summary_in
-from gateway.errors import BadArguments, ContextTooLong, Forbidden, GatewayError, InvalidRequest
+from gateway.errors import BadArguments, ContextTooLong, Forbidden, GatewayError
 from gateway.events import (
     CallsStarted,
     Event,
@@ -135,8 +135,6 @@ class Engine:
 
     async def _summary(self, turn: Turn, history: list[Item]) -> AsyncGenerator[Event]:
         """A run that does nothing but compact the history, for the client to keep: the user's messages and the rest."""
-        if waiting := pending_calls(history):
-            raise InvalidRequest(f"No tool output found for function call {waiting[0].call_id}.", param="input")
         call, usage, model = await self._call(turn), Usage(), turn.agent.model
         for message in questions(history):
             yield ItemDone(message)

@@ -170,7 +170,7 @@ class Runs:
                 raise CallerGone
             before = await self._store.history(turn.parent) if turn.parent else ()
             turn, answers = await answered(turn, before, self._store)
-            open_calls = answerable(before, turn.input)
+            open_calls = answerable(before, turn.input, runs=not turn.options.get("compact"))
             if recorded := turn.stored or bool(answers):
                 await self._store.begin(turn, answers=answers)
         except BaseException:
@@ -357,9 +357,10 @@ class Runs:
             self._turnstile.leave(turn.conversation)
 
 
-def answerable(before: Sequence[Item], given: Sequence[Item]) -> list[ToolCall]:
+def answerable(before: Sequence[Item], given: Sequence[Item], *, runs: bool = True) -> list[ToolCall]:
     """The calls without a result, all the gateway's. Raises InvalidRequest where OpenAI's rules are broken: every
-    client-run call has its output, every output belongs to a call, and none is given twice."""
+    client-run call has its output, every output belongs to a call, and none is given twice. Unless the turn `runs`
+    calls, none may be without a result."""
     history = [*before, *given]
     calls = {item.call_id for item in history if isinstance(item, ToolCall)}
     answered = {item.call_id for item in before if isinstance(item, ToolResult)}
@@ -374,6 +375,6 @@ def answerable(before: Sequence[Item], given: Sequence[Item]) -> list[ToolCall]:
             raise InvalidRequest(f"The function call {item.call_id} has its output already.", param="input")
     open_calls = pending_calls(history)
     for call in open_calls:
-        if not call.server:
+        if not call.server or not runs:
             raise InvalidRequest(f"No tool output found for function call {call.call_id}.", param="input")
     return open_calls

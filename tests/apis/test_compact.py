@@ -6,7 +6,7 @@ from openai.types.responses import ResponseCompactionItem, ResponseUsage
 
 from gateway.errors import ProviderRateLimited
 from gateway.items import Reasoning
-from tests.apis.asking import somebody_else
+from tests.apis.asking import COUNT, respond, somebody_else
 from tests.conftest import call, say
 
 pytestmark = pytest.mark.anyio
@@ -171,3 +171,13 @@ async def test_a_call_that_waits_is_answered_before(start_gateway):
     assert "No tool output found for function call call_1" in refused.json()["error"]["message"]
     assert kinds == ["message", "message", "tool_call", "tool_result", "message"]
     assert [item["type"] for item in made["output"]] == ["message", "compaction"]
+
+
+async def test_a_call_that_waits_for_a_person_goes_on_waiting(start_gateway, careful):
+    async with start_gateway(COUNT, servers=careful()) as gateway:
+        _, asked = await respond(gateway, "count")
+        body = {"model": "careful", "previous_response_id": asked["id"], "input": "never mind"}
+        refused = await gateway.http.post("/v1/responses/compact", json=body)
+        (waiting,) = (await gateway.http.get("/v1/approvals")).json()["data"]
+    assert "No tool output found" in refused.json()["error"]["message"]
+    assert waiting["status"] == "pending"

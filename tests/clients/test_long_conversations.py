@@ -2,11 +2,11 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.clients.conftest import ROOT
 from tests.conftest import call, say
 
 pytestmark = pytest.mark.anyio
@@ -46,10 +46,10 @@ async def test_what_is_said_of_steering_is_as_the_newer_client_has_it(start_gate
         asked.set()
         return [go, call("ask_user")]
 
-    address = {"additional_headers": {}}
     async with start_gateway(slowly) as gateway:
-        address["additional_headers"]["authorization"] = f"Bearer {gateway.key}"
-        async with connect(gateway.url.replace("http", "ws") + "/v1/responses", **address) as socket:
+        headers = {"authorization": f"Bearer {gateway.key}"}
+        address = gateway.url.replace("http", "ws") + "/v1/responses"
+        async with connect(address, additional_headers=headers) as socket:
             create = {"type": "response.create", "model": "helper", "input": "go", "tools": [FUNCTION]}
             await socket.send(json.dumps({**create, "stream_id": "a"}))
             events = [json.loads(await socket.recv())]
@@ -62,13 +62,12 @@ async def test_what_is_said_of_steering_is_as_the_newer_client_has_it(start_gate
             go.set()
             while events[-1]["type"] != "response.steer.pending":
                 events.append(json.loads(await socket.recv()))
-    script = str(ROOT / "tests" / "clients" / "events_drive.py")
+    script = str(Path(__file__).parent / "events_drive.py")
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(newer, script, stdin=pipe, stdout=pipe)
     output, _ = await process.communicate(json.dumps(events).encode())
     assert process.returncode == 0
     kinds = json.loads(output)
-    assert [kind for kind in kinds if "steer" in kind] == [
-        f"response.steer.{end}" for end in ("failed", "accepted", "pending")
-    ]
+    steers = [kind.removeprefix("response.steer.") for kind in kinds if "steer" in kind]
+    assert steers == ["failed", "accepted", "pending"]
     assert kinds[-2] == "response.completed"

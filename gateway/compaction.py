@@ -4,7 +4,7 @@ Nothing is forgotten by the store. What a model is shown begins with the newest 
 messages that stay, the summary, and what was said since. A call and its result are never on two sides of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from gateway.errors import ProviderError
@@ -35,13 +35,12 @@ def compacted(history: Sequence[Item]) -> Sequence[Item]:
     assert isinstance(compaction, Compaction)
     answered = {item.call_id for item in after if isinstance(item, ToolResult)}
     summary = Message(id=compaction.id, role="user", content=(Text(text=SUMMARY + compaction.text),))
-    return [*staying(history[:place], compaction.whole, answered), summary, *after]
+    return [*staying(history[:place], answered), summary, *after]
 
 
-def staying(before: Sequence[Item], whole: bool, answered: set[str]) -> list[Item]:
+def staying(before: Sequence[Item], answered: Collection[str] = ()) -> list[Item]:
     """What of the items `before` a compaction is shown beside it; `answered` are the calls with a result after it."""
-    said = [item for item in before if isinstance(item, Message) and item.role == "user"]
-    asked = {item.id for item in (newest_question(before) if whole else said)}
+    asked = {item.id for item in newest_question(before)}
     return [
         item
         for item in before
@@ -50,7 +49,7 @@ def staying(before: Sequence[Item], whole: bool, answered: set[str]) -> list[Ite
 
 
 def newest_question(items: Sequence[Item]) -> list[Message]:
-    """The user's last message with those right before it."""
+    """The user's last message with those right before it, which are all of those that `questions` left."""
     question: list[Message] = []
     for item in reversed(items):
         if isinstance(item, Message) and item.role == "user":
@@ -69,7 +68,7 @@ def questions(history: Sequence[Item]) -> list[Message]:
 
 def is_worth_it(history: Sequence[Item], threshold: int) -> bool:
     """Whether a compaction now would replace enough. `threshold` is in tokens."""
-    stay = {item.id for item in staying(history, whole=True, answered=set())}
+    stay = {item.id for item in staying(history)}
     replaced = [item for item in compacted(history) if item.id not in stay]
     return tokens_of(replaced) * WORTH >= threshold
 
@@ -84,9 +83,9 @@ def summarising(call: ModelCall) -> ModelCall:
     return replace(call, items=[*call.items, prompt], options=options, live=False)
 
 
-def summary_in(said: Sequence[Item], whole: bool) -> Compaction:
+def summary_in(said: Sequence[Item]) -> Compaction:
     """The compaction that the model wrote. Raises ProviderError if there is no text in what it said."""
     text = "".join(item.text for item in said if isinstance(item, Message)).strip()
     if not text:
         raise ProviderError("The model wrote no summary of the conversation.", code="compaction_failed")
-    return Compaction(id=new_id("cmp"), text=text, whole=whole)
+    return Compaction(id=new_id("cmp"), text=text)

@@ -138,7 +138,7 @@ class Engine:
         call, usage, model = await self._call(turn), Usage(), turn.agent.model
         for message in questions(history):
             yield ItemDone(message)
-        async with aclosing(self._compact(turn, call, history, window_of(turn), whole=False)) as events:
+        async with aclosing(self._compact(turn, call, history, window_of(turn))) as events:
             async for event in events:
                 if isinstance(event, StepDone):
                     model, usage = event.model, usage + (event.usage or Usage())
@@ -146,7 +146,7 @@ class Engine:
         yield RunCompleted(reason="stop", usage=usage, model=model)
 
     async def _compact(
-        self, turn: Turn, call: ModelCall, history: list[Item], window: Window, *, whole: bool
+        self, turn: Turn, call: ModelCall, history: list[Item], window: Window
     ) -> AsyncGenerator[ModelEvent]:
         """One model call whose summary joins the history, to stand for all before it. Nothing else of it is told."""
         said: list[Item] = []
@@ -155,7 +155,7 @@ class Engine:
             async for event in events:
                 if isinstance(event, StepDone):
                     yield replace(event, finish="stop")
-        history.append(item := await self.sealer.compaction(summary_in(said, whole), turn.owner))
+        history.append(item := await self.sealer.compaction(summary_in(said), turn.owner))
         yield ItemDone(item)
 
     async def _steps(self, turn: Turn, history: list[Item], halted: Callable[[], bool]) -> AsyncGenerator[Event]:
@@ -216,7 +216,7 @@ class Engine:
         self, turn: Turn, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
     ) -> AsyncGenerator[ModelEvent]:
         """A compaction, and then the step. After it there is nothing left that is worth another."""
-        async with aclosing(self._compact(turn, call, history, window, whole=True)) as events:
+        async with aclosing(self._compact(turn, call, history, window)) as events:
             async for event in events:
                 yield event
         call = replace(call, items=await self._view(turn, history))

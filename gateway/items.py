@@ -202,15 +202,11 @@ class Approval:
 class Compaction:
     """What stands for the conversation before it. `text` is the model's summary, for models only; `sealed` is the same
     for a client to keep, or what such a client brought back, whose `text` is empty until it is opened.
-
-    `whole`: it was made during a run, and of what came before, the model is shown the newest question besides.
-    Otherwise a client asked for it, and has the user's messages beside it.
     """
 
     id: str
     text: str = ""
     sealed: str = ""
-    whole: bool = True
     kind: Literal["compaction"] = "compaction"
 
 

@@ -67,13 +67,13 @@ class Sealer:
                 held = await self.open(sealed, owner)
                 if not isinstance(held.get("summary"), str):
                     raise unverified()
-                return replace(item, text=held["summary"], whole=bool(held.get("whole")))
+                return replace(item, text=held["summary"])
             case _:
                 return item
 
     async def compaction(self, item: Compaction, owner: str) -> Compaction:
         """The compaction with its sealed content. Raises StorageFull where no key can be made."""
-        return replace(item, sealed=await self.seal({"summary": item.text, "whole": item.whole}, owner))
+        return replace(item, sealed=await self.seal({"summary": item.text}, owner))
 
     async def _cipher(self) -> tuple[Any, type[Exception]]:
         """The cipher with the key, and what it raises for a wrong text. The library is imported when it is needed."""

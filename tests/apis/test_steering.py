@@ -121,7 +121,8 @@ async def test_a_run_without_another_step_completes_and_is_followed(start_gatewa
 
 async def test_where_the_client_has_to_act_the_input_waits_for_it(start_gateway):
     held = Held(call("ask_user"))
-    async with start_gateway(held, [say("42.")], [say("Bye.", "c")]) as gateway, open_socket(gateway) as socket:
+    steps = [held, [say("42.")], [say("Bye.", "c")], [say("43.", "d")]]
+    async with start_gateway(*steps) as gateway, open_socket(gateway) as socket:
         connection = Connection(socket)
         first = await connection.create(model="helper", input="go", tools=[FUNCTION])
         await held.asked.wait()
@@ -139,12 +140,16 @@ async def test_where_the_client_has_to_act_the_input_waits_for_it(start_gateway)
         await connection.create(model="helper", previous_response_id=done["response"]["id"], input="bye")
         await connection.ended()
         texts = [text for _, text in seen(gateway)]
+        await connection.create(model="helper", previous_response_id=first, input=[{**stub, "output": "43"}])
+        await connection.ended()
+        again = [text for _, text in seen(gateway)]
     assert (ended["type"], pending["type"]) == ("response.completed", "response.steer.pending")
     assert (pending["reason"], pending["steer"]) == ("waiting_for_required_input", accepted["steer"])
     assert stub == {"type": "function_call_output", "call_id": "call_1", "name": "ask_user"}
     assert refused["error"]["message"].startswith("No tool output found")
     assert [kind for kind, _ in kinds] == ["message", "message", "tool_call", "message", "tool_result"]
     assert texts.count("Hurry.") == 1
+    assert "Hurry." not in again
 
 
 async def test_a_run_that_fails_gives_the_input_back(start_gateway):

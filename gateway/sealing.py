@@ -57,9 +57,9 @@ class Sealer:
         """The items with what their sealed content holds. Raises InvalidRequest for one that was changed or is another
         owner's. Of another service's, a thought is let by as it is; a compaction is refused, because nothing stands for
         what it replaced."""
-        return [await self._opened(item, owner) for item in items]
+        return [await self._opened(item, owner) if isinstance(item, Reasoning | Compaction) else item for item in items]
 
-    async def _opened(self, item: Item, owner: str) -> Item:
+    async def _opened(self, item: Reasoning | Compaction, owner: str) -> Item:
         match item:
             case Reasoning(sealed=sealed, state=state) if sealed and not state:
                 return replace(item, state=await self.open(sealed, owner))

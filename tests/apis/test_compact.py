@@ -181,3 +181,13 @@ async def test_a_call_that_waits_for_a_person_goes_on_waiting(start_gateway, car
         (waiting,) = (await gateway.http.get("/v1/approvals")).json()["data"]
     assert "No tool output found" in refused.json()["error"]["message"]
     assert waiting["status"] == "pending"
+
+
+async def test_a_client_that_parts_a_call_from_its_output_is_understood(start_gateway):
+    asked = {"type": "function_call", "call_id": "call_1", "name": "ask_user", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "call_1", "output": "42"}
+    async with start_gateway([say("Ada counted.")], [say("Four.")]) as gateway:
+        kept = (await compact(gateway, input=SAID))["output"][-1]
+        await gateway.openai.responses.create(model="helper", input=[*SAID, asked, kept, output])
+        kinds = [item.kind for item in gateway.provider.calls[1].items]
+    assert kinds == ["message", "message", "tool_call", "message", "tool_result"]

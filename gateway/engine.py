@@ -6,12 +6,12 @@ crash are therefore the same thing as continuing, and none of them has code of i
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from gateway.citations import cited
+from gateway.compaction import compacted, is_worth_it, questions, summarising, summary_in
 from gateway.errors import BadArguments, ContextTooLong, Forbidden, GatewayError
 from gateway.events import (
     CallsStarted,
@@ -32,36 +32,35 @@ from gateway.items import (
     Item,
     Message,
     Reasoning,
-    Text,
     ToolCall,
     ToolList,
     ToolResult,
-    approval_of,
-    new_id,
     pending_calls,
     request_of,
 )
 from gateway.model_requests import RequestLog
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
 from gateway.sealing import Sealer
-from gateway.structured import ATTEMPTS, Form, form_of, misfit
+from gateway.structured import checked, form_of
 from gateway.tool_choice import allowed, forced, refuse_missing, refuse_twins, unforced
-from gateway.window import Window
-
-OUTCOME_UNKNOWN = (
-    "The run stopped while this call was running, so its outcome is unknown. It was not repeated. "
-    "Check whether it took effect before you call the tool again."
+from gateway.verdicts import (
+    CUT_OFF,
+    LIMIT_REACHED,
+    NOT_APPROVED,
+    OUTCOME_UNKNOWN,
+    answer_to,
+    failure,
+    failures,
+    question,
+    strictest,
+    without_tool,
 )
-CUT_OFF = "This call was not run: the model's answer was cut off, so its arguments may be incomplete."
+from gateway.window import Window, tokens_in
 
-FOR_THE_RUN = frozenset({"allowed_tools", "max_tool_calls", "truncation", "sealed_reasoning"})
+FOR_THE_RUN = frozenset(
+    {"allowed_tools", "max_tool_calls", "truncation", "sealed_reasoning", "compact", "compact_threshold"}
+)
 """Options of a turn that say how the run goes; the others are for the model."""
-
-BROKEN_OFF = "This call was not run: the run broke off before it."
-LIMIT_REACHED = "This call was not run: the agent's limit for one run was reached."
-REFUSED = "This call was not run: the user refused it."
-NOT_APPROVED = "This call was not run: the user was asked to approve it and did not."
-NOBODY_ANSWERED = "This call was not run: nobody approved it in time."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +73,23 @@ class Engine:
     memories: Mapping[str, Memory]
     sealer: Sealer
 
-    async def run(self, turn: Turn, history: Sequence[Item], log: RequestLog | None = None) -> AsyncGenerator[Event]:
-        """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event."""
+    async def run(
+        self,
+        turn: Turn,
+        history: Sequence[Item],
+        log: RequestLog | None = None,
+        halted: Callable[[], bool] = lambda: False,
+    ) -> AsyncGenerator[Event]:
+        """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event. Once it is
+        `halted`, the model is not asked again: the run completes, and a later turn can go on from it."""
         yield RunStarted(turn.id)
         try:
             await self.admit(turn)
-            opened = await self._opened(turn, history)
-            steps = self._joined(turn, opened, log) if turn.servers else self._steps(turn, opened, log)
+            known = await self.sealer.opened(history, turn.owner)
+            if turn.options.get("compact"):
+                steps = self._summary(turn, known, log)
+            else:
+                steps = (self._joined if turn.servers else self._steps)(turn, known, log, halted)
             if turn.options.get("sealed_reasoning"):
                 steps = self._sealed(turn, steps)
             async with aclosing(steps) as events:
@@ -89,7 +98,9 @@ class Engine:
         except GatewayError as error:
             yield RunFailed(error=error)
 
-    async def _joined(self, turn: Turn, history: list[Item], log: RequestLog | None) -> AsyncGenerator[Event]:
+    async def _joined(
+        self, turn: Turn, history: list[Item], log: RequestLog | None, halted: Callable[[], bool]
+    ) -> AsyncGenerator[Event]:
         """The steps with the servers that the client brought."""
         async with self.toolbox.join(turn, history) as toolbox:
             async with aclosing(toolbox.lists()) as lists:
@@ -98,7 +109,7 @@ class Engine:
                     if isinstance(event, ItemDone):
                         history.append(event.item)
             joined = replace(self, toolbox=toolbox)
-            async with aclosing(joined._steps(turn, history, log)) as steps:
+            async with aclosing(joined._steps(turn, history, log, halted)) as steps:
                 async for event in steps:
                     yield event
 
@@ -108,14 +119,16 @@ class Engine:
         if refusal.action == "deny":
             raise Forbidden(refusal.reason, code="refused")
 
-    async def _opened(self, turn: Turn, history: Sequence[Item]) -> list[Item]:
-        """The history with the state of the thoughts that a client kept. Raises InvalidRequest for a changed one."""
-        return [
-            replace(item, state=await self.sealer.open(item.sealed, turn.owner))
-            if isinstance(item, Reasoning) and item.sealed and not item.state
-            else item
-            for item in history
-        ]
+    async def count(self, turn: Turn, history: Sequence[Item]) -> int:
+        """About how many tokens the model is sent first in this turn. Raises what the run would fail with."""
+        await self.admit(turn)
+        known = await self.sealer.opened(history, turn.owner)
+        call = forced(await self._call(turn))
+        return tokens_in(replace(call, items=await self._view(turn, known)))
+
+    async def _view(self, turn: Turn, history: Sequence[Item]) -> Sequence[Item]:
+        shown = [item for item in compacted(history) if not isinstance(item, ToolList)]
+        return await self.memories[turn.agent.memory].view(turn, shown)
 
     async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
         """The items, thoughts among them with their state for this owner to keep."""
@@ -135,15 +148,15 @@ class Engine:
                     event = ItemDone(item)
                 yield event
 
-    async def _steps(self, turn: Turn, history: list[Item], log: RequestLog | None) -> AsyncGenerator[Event]:
+    async def _call(self, turn: Turn, log: RequestLog | None = None) -> ModelCall:
+        """What all requests of this turn to the model share. Raises InvalidRequest for tools that cannot be."""
         agent = turn.agent
         server_tools = await self.toolbox.specs(agent) if agent.tools or turn.servers else ()
         refuse_twins({tool.name for tool in server_tools}, turn.client_tools)
         refuse_missing(agent, server_tools)
         options = {**agent.params, **turn.options}
         tools = allowed([*server_tools, *turn.client_tools], options)
-        ours, theirs = {tool.name: tool for tool in tools if tool.server}, {tool.name for tool in turn.client_tools}
-        every = ModelCall(
+        return ModelCall(
             models=(agent.model, *agent.fallbacks),
             items=(),
             tools=tools,
@@ -151,8 +164,39 @@ class Engine:
             live=turn.live,
             log=log,
         )
-        asking, form, window = forced(every), form_of(options), Window(slides=options.get("truncation") == "auto")
-        memory, usage, model, steps = self.memories[agent.memory], Usage(), agent.model, 0
+
+    async def _summary(self, turn: Turn, history: list[Item], log: RequestLog | None) -> AsyncGenerator[Event]:
+        """A run that does nothing but compact the history, for the client to keep: the user's messages and the rest."""
+        call, usage, model = await self._call(turn, log), Usage(), turn.agent.model
+        for message in questions(history):
+            yield ItemDone(message)
+        async with aclosing(self._compact(turn, call, history, window_of(turn))) as events:
+            async for event in events:
+                if isinstance(event, StepDone):
+                    model, usage = event.model, usage + (event.usage or Usage())
+                yield event
+        yield RunCompleted(reason="stop", usage=usage, model=model)
+
+    async def _compact(
+        self, turn: Turn, call: ModelCall, history: list[Item], window: Window
+    ) -> AsyncGenerator[ModelEvent]:
+        """One model call whose summary joins the history, to stand for all before it. Nothing else of it is told."""
+        said: list[Item] = []
+        asking = summarising(replace(call, items=await self._view(turn, history)))
+        async with aclosing(self._fitted(asking, {}, said, window)) as events:
+            async for event in events:
+                if isinstance(event, StepDone):
+                    yield replace(event, finish="stop")
+        history.append(item := await self.sealer.compaction(summary_in(said), turn.owner))
+        yield ItemDone(item)
+
+    async def _steps(
+        self, turn: Turn, history: list[Item], log: RequestLog | None, halted: Callable[[], bool]
+    ) -> AsyncGenerator[Event]:
+        agent, every = turn.agent, await self._call(turn, log)
+        ours, theirs = {tool.name: tool for tool in every.tools if tool.server}, {one.name for one in turn.client_tools}
+        asking, window = forced(every), window_of(turn)
+        usage, model, steps = Usage(), agent.model, 0
 
         while True:
             spent = steps == agent.max_steps or (
@@ -170,13 +214,13 @@ class Engine:
                 if waiting or asked:
                     yield RunPaused(client_calls=waiting, asked=tuple(asked), usage=usage, model=model)
                     return
-            if spent:
-                yield RunCompleted(reason="max_steps", usage=usage, model=model)
+            if spent or (steps and halted()):
+                yield RunCompleted(reason="max_steps" if spent else "steered", usage=usage, model=model)
                 return
 
-            view = await memory.view(turn, [item for item in history if not isinstance(item, ToolList)])
+            asking = replace(asking, items=await self._view(turn, history))
             steps, finish = steps + 1, "stop"
-            async with aclosing(self._asked(replace(asking, items=view), ours, history, window, form)) as events:
+            async with aclosing(self._asked(turn, asking, ours, history, window)) as events:
                 async for event in events:
                     if isinstance(event, StepDone):
                         finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
@@ -192,41 +236,27 @@ class Engine:
             asking = unforced(every)
 
     def _asked(
-        self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window, form: Form | None
+        self, turn: Turn, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
     ) -> AsyncGenerator[ModelEvent]:
         """One step of the model. Who wants nothing else of it gets its events without a detour for each."""
-        if form is not None:
-            return self._checked(call, ours, history, window, form)
+        threshold: int = turn.options.get("compact_threshold") or 0
+        if threshold and tokens_in(call) > threshold and is_worth_it(history, threshold):
+            return self._shortened(turn, call, ours, history, window)
+        if form := form_of(call.options):
+            return checked(lambda asked, said: self._fitted(asked, ours, said, window), call, history, form)
         return self._fitted(call, ours, history, window) if window.slides else self._ask(call, ours, history)
 
-    async def _checked(
-        self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window, form: Form
+    async def _shortened(
+        self, turn: Turn, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
     ) -> AsyncGenerator[ModelEvent]:
-        """A model whose answer does not have the form is asked again, twice; raises ProviderError in the end. Each
-        attempt is a StepDone; of the answers only the one that fits is told."""
-        fault = ""
-        for _ in range(ATTEMPTS):
-            said: list[Item] = []
-            held: list[ModelEvent] = []
-            async with aclosing(self._fitted(call, ours, said, window)) as events:
-                async for event in events:
-                    if isinstance(event, StepDone):
-                        fault = form.fault(said, event.finish)
-                        if fault:
-                            held = []
-                        for each in held:
-                            yield each
-                        held = []
-                    if held or (isinstance(event, ItemStarted | ItemDone) and isinstance(event.item, Message)):
-                        held.append(event)
-                    else:
-                        yield event
-            if not fault:
-                history += said
-                return
-            history += [item for item in said if not isinstance(item, Message)]
-            call = replace(call, items=[*call.items, *said, form.correction(fault)])
-        raise misfit(fault)
+        """A compaction, and then the step. After it there is nothing left that is worth another."""
+        async with aclosing(self._compact(turn, call, history, window)) as events:
+            async for event in events:
+                yield event
+        call = replace(call, items=await self._view(turn, history))
+        async with aclosing(self._asked(turn, call, ours, history, window)) as events:
+            async for event in events:
+                yield event
 
     async def _fitted(
         self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
@@ -360,47 +390,5 @@ class Engine:
         return [failure(call, OUTCOME_UNKNOWN) for call in begun if call.name not in safe]
 
 
-def without_tool(call: ToolCall, ours: Mapping[str, ToolSpec], history: Sequence[Item]) -> str:
-    """Why a call is not run whose tool is not there. A person's no is one all the same."""
-    request = request_of(call, history)
-    said = answer_to(request, history) if request else Verdict()
-    if said.action == "deny":
-        return said.reason
-    return f"There is no tool named {call.name!r}. Available: {', '.join(ours) or 'none'}."
-
-
-def answer_to(request: ApprovalRequest, history: Sequence[Item]) -> Verdict:
-    """What the person said, `ask` while there is time to say it."""
-    approval = approval_of(request, history)
-    if approval is None:
-        return Verdict("ask") if request.expires_at > time.time() else Verdict("deny", NOBODY_ANSWERED)
-    if approval.approved:
-        return Verdict("allow")
-    if not approval.id:
-        return Verdict("deny", NOT_APPROVED)
-    return Verdict("deny", f"{REFUSED} Their reason: {approval.reason}" if approval.reason else REFUSED)
-
-
-def question(call: ToolCall, spec: ToolSpec, verdict: Verdict) -> ApprovalRequest:
-    return ApprovalRequest(
-        id=new_id("mcpr"),
-        call_id=call.call_id,
-        server=call.server,
-        tool=call.tool,
-        arguments=call.arguments,
-        expires_at=time.time() + verdict.timeout,
-        address=spec.address,
-    )
-
-
-def failures(calls: Sequence[ToolCall], reason: str) -> list[ToolResult]:
-    """An error result for each call, so that a later turn does not find it pending."""
-    return [failure(call, reason) for call in calls]
-
-
-def failure(call: ToolCall, reason: str) -> ToolResult:
-    return ToolResult(id=new_id("fco"), call_id=call.call_id, content=(Text(text=reason),), is_error=True)
-
-
-def strictest(verdicts: Sequence[Verdict]) -> Verdict:
-    return max(verdicts, key=lambda verdict: ("allow", "ask", "deny").index(verdict.action), default=Verdict())
+def window_of(turn: Turn) -> Window:
+    return Window(slides={**turn.agent.params, **turn.options}.get("truncation") == "auto")

@@ -127,9 +127,10 @@ class RunPaused(Ended):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCompleted(Ended):
-    """`max_steps`: the agent's step limit ended the run before the model was done."""
+    """`max_steps`: the agent's step limit ended the run before the model was done; `steered`: somebody halted it
+    between two steps, to go on with something else to say."""
 
-    reason: Literal["stop", "length", "content_filter", "max_steps"]
+    reason: Literal["stop", "length", "content_filter", "max_steps", "steered"]
     usage: Usage = Usage()
     model: str = ""
 

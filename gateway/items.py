@@ -212,6 +212,18 @@ class IdempotencyKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compaction:
+    """What stands for the conversation before it. `text` is the model's summary, for models only; `sealed` is the same
+    for a client to keep, or what such a client brought back, whose `text` is empty until it is opened.
+    """
+
+    id: str
+    text: str = ""
+    sealed: str = ""
+    kind: Literal["compaction"] = "compaction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """Uses up the approval request with this id. `strict`: the turn does not begin unless the request is open."""
 
@@ -265,7 +277,7 @@ class ToolList:
     kind: Literal["tool_list"] = "tool_list"
 
 
-Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | ToolList
+Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | ToolList | Compaction
 
 _item: TypeAdapter[Item] = TypeAdapter(Item)
 
@@ -291,6 +303,8 @@ def size_of(item: Item) -> int:
             return len(arguments)
         case Approval(reason=reason):
             return len(reason)
+        case Compaction(text=text, sealed=sealed):
+            return len(text) + len(sealed)
         case ToolList():
             # Mostly schemas; there is one in a conversation, and not in each turn.
             return len(dump(item))

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from gateway.engine import BROKEN_OFF, OUTCOME_UNKNOWN, failure
 from gateway.errors import GatewayError, StorageFull
 from gateway.event_log import pack, pieces
 from gateway.events import (
@@ -28,6 +27,7 @@ from gateway.events import (
 from gateway.items import ApprovalRequest, Item, ToolCall, ToolResult
 from gateway.model_requests import RequestLog, Requests
 from gateway.ports import Store, Turn, TurnEnd
+from gateway.verdicts import BROKEN_OFF, OUTCOME_UNKNOWN, failure
 
 logger = logging.getLogger(__name__)
 

@@ -44,6 +44,7 @@ class Run:
         self._waiting: list[asyncio.Future[None]] = []
         self._readers = 0
         self._ending = False
+        self._halted = False
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, life: Coroutine[None, None, None]) -> None:
@@ -118,6 +119,13 @@ class Run:
         if self._task is not None and not self._ending:
             self._task.cancel(why)
 
+    def halt(self) -> None:
+        """Ask the run to complete when its step is done, before it asks the model again."""
+        self._halted = True
+
+    def halted(self) -> bool:
+        return self._halted
+
     def end(self) -> None:
         """From now on `stop` does nothing."""
         self._ending = True
@@ -166,7 +174,7 @@ class Runs:
             before = await self._store.history(turn.parent) if turn.parent else ()
             refuse_too_long([*before, *turn.input], self._max_history, "input")
             turn, answers = await answered(turn, before, self._store)
-            open_calls = answerable(before, turn.input)
+            open_calls = answerable(before, turn.input, runs=not turn.options.get("compact"))
             if recorded := turn.stored or bool(answers):
                 await self._store.begin(turn, answers=answers)
         except BaseException:
@@ -220,6 +228,15 @@ class Runs:
     async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
         """See `Engine.sealed`."""
         return await self._engine.sealed(items, owner)
+
+    async def count(self, turn: Turn) -> int:
+        """About how many tokens the model would be sent first, were this turn begun now. Raises what `start` raises,
+        and what the run would fail with before it asks the model."""
+        turn = await self._placed(turn)
+        before = await self._store.history(turn.parent) if turn.parent else ()
+        turn, _ = await answered(turn, before, self._store)
+        answerable(before, turn.input)
+        return await self._engine.count(turn, [*before, *turn.input])
 
     def find(self, turn_id: str) -> Run | None:
         """The run if it is still going on in this process."""
@@ -304,7 +321,7 @@ class Runs:
             # Closed here and not by the garbage collector: closing is what aborts the request to the provider.
             async with (
                 asyncio.timeout(turn.agent.deadline),
-                aclosing(self._engine.run(turn, history, recorder.requests)) as events,
+                aclosing(self._engine.run(turn, history, recorder.requests, run.halted)) as events,
             ):
                 async for event in events:
                     if isinstance(event, Ending):
@@ -363,9 +380,10 @@ def is_logged(turn: Turn) -> bool:
     return turn.background or (turn.live and turn.key is not None)
 
 
-def answerable(before: Sequence[Item], given: Sequence[Item]) -> list[ToolCall]:
+def answerable(before: Sequence[Item], given: Sequence[Item], *, runs: bool = True) -> list[ToolCall]:
     """The calls without a result, all the gateway's. Raises InvalidRequest where OpenAI's rules are broken: every
-    client-run call has its output, every output belongs to a call, and none is given twice."""
+    client-run call has its output, every output belongs to a call, and none is given twice. Unless the turn `runs`
+    calls, none may be without a result."""
     history = [*before, *given]
     calls = {item.call_id for item in history if isinstance(item, ToolCall)}
     answered = {item.call_id for item in before if isinstance(item, ToolResult)}
@@ -380,6 +398,6 @@ def answerable(before: Sequence[Item], given: Sequence[Item]) -> list[ToolCall]:
             raise InvalidRequest(f"The function call {item.call_id} has its output already.", param="input")
     open_calls = pending_calls(history)
     for call in open_calls:
-        if not call.server:
+        if not call.server or not runs:
             raise InvalidRequest(f"No tool output found for function call {call.call_id}.", param="input")
     return open_calls

@@ -1,4 +1,5 @@
-"""What a client keeps for the gateway without being able to read or change it: `reasoning.encrypted_content`.
+"""What a client keeps for the gateway without being able to read or change it: `encrypted_content`, the state of a
+thought or the summary of a compaction.
 
 AES-256-GCM under a key of this installation, made when it is first needed and readable by its user only. The owner's id
 is authenticated too: what one key was given is of no use to another. Losing the key loses what clients keep, no more.
@@ -8,13 +9,15 @@ import asyncio
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from gateway.errors import InvalidRequest, StorageFull
+from gateway.items import Compaction, Item, Reasoning
 from gateway.slow_import import import_slowly
 
 BEGINNING = "hp1."
@@ -48,11 +51,29 @@ class Sealer:
             sealed = base64.b64decode(text.removeprefix(BEGINNING), altchars=b"-_", validate=True)
             return orjson.loads(cipher.decrypt(sealed[:NONCE], sealed[NONCE:], owner.encode()))
         except (binascii.Error, ValueError, invalid):
-            raise InvalidRequest(
-                "The encrypted content of a reasoning item could not be verified. Send it as it was given to you.",
-                param="input",
-                code="invalid_encrypted_content",
-            ) from None
+            raise unverified() from None
+
+    async def opened(self, items: Sequence[Item], owner: str) -> list[Item]:
+        """The items with what their sealed content holds. Raises InvalidRequest for one that was changed or is another
+        owner's. Of another service's, a thought is let by as it is; a compaction is refused, because nothing stands for
+        what it replaced."""
+        return [await self._opened(item, owner) if isinstance(item, Reasoning | Compaction) else item for item in items]
+
+    async def _opened(self, item: Reasoning | Compaction, owner: str) -> Item:
+        match item:
+            case Reasoning(sealed=sealed, state=state) if sealed and not state:
+                return replace(item, state=await self.open(sealed, owner))
+            case Compaction(sealed=sealed, text=""):
+                held = await self.open(sealed, owner)
+                if not isinstance(held.get("summary"), str):
+                    raise unverified()
+                return replace(item, text=held["summary"])
+            case _:
+                return item
+
+    async def compaction(self, item: Compaction, owner: str) -> Compaction:
+        """The compaction with its sealed content. Raises StorageFull where no key can be made."""
+        return replace(item, sealed=await self.seal({"summary": item.text}, owner))
 
     async def _cipher(self) -> tuple[Any, type[Exception]]:
         """The cipher with the key, and what it raises for a wrong text. The library is imported when it is needed."""
@@ -62,6 +83,14 @@ class Sealer:
             key = await asyncio.to_thread(kept_key, self._path)
             self._ready = ciphers.AESGCM(key), exceptions.InvalidTag
         return self._ready
+
+
+def unverified() -> InvalidRequest:
+    return InvalidRequest(
+        "The encrypted content of an item could not be verified. Send it as it was given to you.",
+        param="input",
+        code="invalid_encrypted_content",
+    )
 
 
 def kept_key(path: Path) -> bytes:

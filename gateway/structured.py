@@ -5,14 +5,17 @@ not fit. Nobody has seen an answer before it is found to fit: it cannot be taken
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from gateway.errors import ProviderError
-from gateway.events import Finish
+from gateway.events import Finish, ItemDone, ItemStarted, ModelEvent, StepDone
 from gateway.items import Item, Message, Refusal, Text, ToolCall, new_id
 from gateway.json_schema.meter import CannotCheck
 from gateway.json_schema.schema import Schema
+from gateway.ports import ModelCall
 
 ATTEMPTS = 3
 """How often a model is asked for one answer: once, and twice more with what was wrong."""
@@ -78,3 +81,34 @@ def misfit(fault: str) -> ProviderError:
         f"The model was asked {ATTEMPTS} times, and no answer fits the JSON schema. Wrong with the last: {fault}",
         code="invalid_structured_output",
     )
+
+
+async def checked(
+    ask: Callable[[ModelCall, list[Item]], AsyncGenerator[ModelEvent]], call: ModelCall, history: list[Item], form: Form
+) -> AsyncGenerator[ModelEvent]:
+    """`ask` with this call, whose items join the list that it is given. A model whose answer does not have the form is
+    asked again, twice; raises ProviderError in the end. Each attempt is a StepDone; of the answers only the one that
+    fits is told, and joins the `history`."""
+    fault = ""
+    for _ in range(ATTEMPTS):
+        said: list[Item] = []
+        held: list[ModelEvent] = []
+        async with aclosing(ask(call, said)) as events:
+            async for event in events:
+                if isinstance(event, StepDone):
+                    fault = form.fault(said, event.finish)
+                    if fault:
+                        held = []
+                    for each in held:
+                        yield each
+                    held = []
+                if held or (isinstance(event, ItemStarted | ItemDone) and isinstance(event.item, Message)):
+                    held.append(event)
+                else:
+                    yield event
+        if not fault:
+            history += said
+            return
+        history += [item for item in said if not isinstance(item, Message)]
+        call = replace(call, items=[*call.items, *said, form.correction(fault)])
+    raise misfit(fault)

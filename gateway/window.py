@@ -1,15 +1,23 @@
-"""What of a conversation still fits into a model's context window: `truncation: auto`.
+"""How long a conversation is, and what of it still fits into a model's context window: `truncation: auto`.
 
 Nobody but the provider knows how much that is, so nothing is dropped before it has refused a request as too long. Then
 the older half of what may go is left out, and more with every further refusal, until it fits or nothing may go.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
 
 from gateway.items import File, Image, Item, Message, Reasoning, ToolCall, ToolResult
+from gateway.ports import ModelCall
 
 MEDIA = 4000
-"""Characters that an image or a file is taken to be worth."""
+"""Bytes of text that an image or a file is taken to be worth."""
+PER_TOKEN = 4
+"""Bytes of text in UTF-8 that are taken to be one token."""
+PER_ITEM = 4
+"""Tokens that each message, call, result and tool is taken to cost besides what it says."""
 
 
 class Window:
@@ -70,13 +78,31 @@ def is_instruction(item: Item) -> bool:
 
 
 def size(item: Item) -> int:
-    """Roughly, in characters."""
+    """Bytes of its text in UTF-8, roughly."""
     match item:
         case Message(content=parts) | ToolResult(content=parts):
-            return sum(MEDIA if isinstance(part, Image | File) else len(part.text) for part in parts)
-        case ToolCall(arguments=arguments):
-            return len(arguments)
+            return sum(MEDIA if isinstance(part, Image | File) else length(part.text) for part in parts)
+        case ToolCall(name=name, arguments=arguments):
+            return length(name) + length(arguments)
         case Reasoning(text=text):
-            return len(text)
+            return length(text)
         case _:
             return 0
+
+
+def length(text: str) -> int:
+    # Bytes and not characters: a Chinese character is about a token, as four Latin letters are.
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+
+def tokens_of(items: Sequence[Item]) -> int:
+    """About how many tokens these are for a model; every model counts in its own way."""
+    return -(-sum(map(size, items)) // PER_TOKEN) + PER_ITEM * len(items)
+
+
+def tokens_in(call: ModelCall) -> int:
+    """About how many tokens a provider is sent with this call: its items, its tools and the schema of the answer."""
+    tools = [orjson.dumps([tool.name, tool.description, tool.schema]) for tool in call.tools]
+    form: Mapping[str, Any] = call.options.get("response_format") or {}
+    described = sum(map(len, tools)) + (len(orjson.dumps(form["schema"])) if form.get("schema") else 0)
+    return tokens_of(call.items) - (-described // PER_TOKEN) + PER_ITEM * len(tools)

@@ -85,7 +85,7 @@ SCHEMAS: dict[str, Schema] = {
             "created_at": WHOLE,
             "completed_at": maybe(WHOLE),
             "status": either(*STATUSES),
-            "incomplete_details": maybe(record({"reason": either("max_output_tokens", "content_filter")})),
+            "incomplete_details": maybe(record({"reason": either("max_output_tokens", "content_filter", "steered")})),
             "model": TEXT,
             "previous_response_id": maybe(TEXT),
             "conversation": maybe(record({"id": TEXT})),
@@ -141,6 +141,16 @@ SCHEMAS: dict[str, Schema] = {
             ),
         }
     ),
+    "ResponseCompaction": record(
+        {
+            "id": TEXT,
+            "object": either("response.compaction"),
+            "created_at": WHOLE,
+            "output": listed(ref("Item")),
+            "usage": ref("ResponseUsage"),
+        }
+    ),
+    "ResponseInputTokens": record({"object": either("response.input_tokens"), "input_tokens": WHOLE}),
     "CompletionUsage": record({"prompt_tokens": WHOLE, "completion_tokens": WHOLE, "total_tokens": WHOLE}),
     "ToolCall": record(
         {"id": TEXT, "type": TEXT, "function": record({"name": TEXT, "arguments": TEXT})}, optional=("function",)

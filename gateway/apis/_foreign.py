@@ -4,10 +4,9 @@ import json
 from typing import Any, cast
 
 from gateway.errors import InvalidRequest
-from gateway.items import Item, Message, Text, ToolCall, ToolResult, new_id
+from gateway.items import Item, Text, ToolCall, ToolResult, new_id
 from gateway.tool_names import provider_name
 
-UNREADABLE = "What was said before this point was compacted by another service into a form that cannot be read here."
 SEARCH = ("rag", "search")
 """The server and the name of the tool that searches knowledge bases here."""
 
@@ -17,8 +16,6 @@ def to_foreign(raw: dict[str, Any], where: str) -> list[Item]:
     match raw.get("type"):
         case "file_search_call":
             return to_search(raw)
-        case "compaction":
-            return [Message(id=new_id("msg"), role="developer", content=(Text(text=UNREADABLE),))]
         case kind:
             raise InvalidRequest(
                 f"Invalid value for '{where}.type': {kind!r} is not supported; there is no such tool here.",

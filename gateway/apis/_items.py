@@ -16,6 +16,7 @@ from gateway.items import (
     NO_SERVER,
     Approval,
     ApprovalRequest,
+    Compaction,
     File,
     Image,
     Item,
@@ -69,6 +70,8 @@ def to_item(raw: Wire, where: str) -> list[Item]:
         case "custom_tool_call_output":
             content, call_id = to_parts(raw.get("output"), f"{where}.output"), text(raw, "call_id", where)
             return [ToolResult(id=identity(raw, "ctco"), call_id=call_id, content=content, type="custom")]
+        case "compaction":
+            return [Compaction(id=identity(raw, "cmp"), sealed=text(raw, "encrypted_content", where))]
         case _:
             return to_foreign(raw, where)
 
@@ -287,6 +290,8 @@ def one_to_wire(item: Item) -> Wire:
                 "approve": approved,
                 "reason": reason or None,
             }
+        case Compaction(id=id, sealed=sealed):
+            return {"id": id, "type": "compaction", "encrypted_content": sealed}
 
 
 def parts_in(parts: Iterable[Part]) -> list[Wire]:

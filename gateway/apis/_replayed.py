@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.engine import REFUSED
 from gateway.items import Approval, ApprovalRequest, Item, Message, Reasoning, Text, ToolCall, ToolResult, new_id
+from gateway.verdicts import REFUSED
 
 NOT_TOLD = "What became of this call is not in the conversation."
 

@@ -24,7 +24,7 @@ from gateway.apis.chat import stored
 from gateway.apis.chat.schema import ChatRequest
 from gateway.apis.completions import CompletionRequest
 from gateway.apis.embeddings import EmbeddingsRequest
-from gateway.apis.responses.schema import Included, ResponsesRequest
+from gateway.apis.responses.schema import CompactRequest, Included, ResponsesRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         answer="Response",
         streams=True,
         repeatable=True,
+    ),
+    ("POST", "/v1/responses/input_tokens"): Operation(
+        summary="About how many tokens a response would send to the model",
+        body=ResponsesRequest,
+        answer="ResponseInputTokens",
+    ),
+    ("POST", "/v1/responses/compact"): Operation(
+        summary="Make a long conversation short", body=CompactRequest, answer="ResponseCompaction"
     ),
     ("GET", "/v1/responses/{id}"): Operation(
         summary="A response as far as it has got, or its stream from the start or from an event on",

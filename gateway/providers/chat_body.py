@@ -15,6 +15,7 @@ from gateway.errors import ProviderRefused
 from gateway.items import (
     Approval,
     ApprovalRequest,
+    Compaction,
     File,
     Image,
     Item,
@@ -156,7 +157,7 @@ class Conversation:
                     if any(item is left for left in self._results.get(item.call_id, ())):
                         self._flush()
                         self._take(item.call_id)
-                case ApprovalRequest() | Approval() | ToolList():
+                case ApprovalRequest() | Approval() | ToolList() | Compaction():
                     pass
                 case _:
                     assert_never(item)

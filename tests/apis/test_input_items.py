@@ -3,7 +3,7 @@
 import openai
 import pytest
 
-from gateway.items import Message, ToolCall, ToolResult
+from gateway.items import ToolCall, ToolResult
 from tests.conftest import call, say
 
 pytestmark = pytest.mark.anyio
@@ -86,15 +86,13 @@ async def test_what_the_tools_of_another_service_did_is_kept_where_it_says_somet
                 "output": "seen",
                 "error": None,
             },
-            {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAA"},
             {"role": "user", "content": "well?"},
         ],
     )
-    search, results, look, seen, note, _ = items
+    search, results, look, seen, _ = items
     assert isinstance(search, ToolCall) and "refunds" in search.arguments
     assert isinstance(results, ToolResult) and "a.md" in results.text and "Five days." in results.text
     assert isinstance(look, ToolCall) and isinstance(seen, ToolResult) and seen.text == "seen"
-    assert isinstance(note, Message) and note.role == "developer" and "compacted" in note.text
 
 
 @pytest.mark.parametrize(

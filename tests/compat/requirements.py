@@ -5,6 +5,7 @@
 bears the ids of the promises that name it (`@pytest.mark.requirement(id)`), at least one.
 """
 
+from tests.compat.long import LONG
 from tests.compat.promised import PROMISED
 from tests.compat.reported import REPORTED
 from tests.compat.requirement import REFERENCE, Requirement
@@ -25,14 +26,6 @@ def missing(id: str, source: str, behaviour: str, short: str, *unserved: str) ->
 
 
 UNSERVED = (
-    missing(
-        "response-endpoints",
-        REFERENCE + "Responses",
-        "`input_tokens` and `compact`.",
-        "`input_tokens` and `compact` of responses",
-        "POST /v1/responses/input_tokens",
-        "POST /v1/responses/compact",
-    ),
     missing(
         "hosted-tools",
         REFERENCE + "Tools",
@@ -71,4 +64,4 @@ UNSERVED = (
     ),
 )
 
-REQUIREMENTS: tuple[Requirement, ...] = (*PROMISED, *REPORTED, *UNSERVED)
+REQUIREMENTS: tuple[Requirement, ...] = (*PROMISED, *LONG, *REPORTED, *UNSERVED)

@@ -11,7 +11,15 @@ import pytest
 from openai.types import Completion, CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionDeleted
 from openai.types.conversations import Conversation, ConversationDeletedResource, ConversationItem, ConversationItemList
-from openai.types.responses import Response, ResponseItemList, ResponseStreamEvent
+from openai.types.responses import (
+    InputTokenCountResponse,
+    Response,
+    ResponseCompactionItem,
+    ResponseInputMessageItem,
+    ResponseItemList,
+    ResponseStreamEvent,
+    ResponseUsage,
+)
 from pydantic import BaseModel, TypeAdapter
 
 from gateway.providers.settings import ProviderSettings
@@ -47,6 +55,16 @@ class MessagePage(BaseModel):
     has_more: bool
 
 
+class Compacted(BaseModel):
+    """The SDK's type has messages of the model's only, which OpenAI's own example is not valid against."""
+
+    id: str
+    object: str
+    created_at: int
+    output: list[ResponseInputMessageItem | ResponseCompactionItem]
+    usage: ResponseUsage
+
+
 class Deleted(BaseModel):
     id: str
     object: str
@@ -63,6 +81,8 @@ ANSWERS: dict[str, Any] = {
     "POST /completions": Completion,
     "POST /embeddings": CreateEmbeddingResponse,
     "POST /responses": Response,
+    "POST /responses/input_tokens": InputTokenCountResponse,
+    "POST /responses/compact": Compacted,
     "GET /responses/{response_id}": Response,
     "GET /responses/{response_id}/input_items": ResponseItemList,
     "DELETE /responses/{response_id}": Deleted,

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from gateway.apis._items import Wire
 from gateway.apis.responses.stream import ResponseStream
-from gateway.engine import CUT_OFF
 from gateway.events import Delta, Event, ItemDone, RunFailed, RunStarted, StepDone
 from gateway.items import Item, ToolCall, ToolList, ToolResult, pending_calls
 from gateway.ports import Store, StoredTurn, Turn
+from gateway.verdicts import CUT_OFF
 
 
 def fold(turn: Turn, events: Iterable[Event]) -> Wire:

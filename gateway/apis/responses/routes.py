@@ -17,10 +17,11 @@ from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
 from gateway.apis._prompt import prompt_of
 from gateway.apis._references import dereferenced, with_states
-from gateway.apis._wire import EventStream, begun, json_response, parsed, read_body, until_ended, wanted
+from gateway.apis._wire import EventStream, begun, json_response, parse, parsed, read_body, until_ended, wanted
+from gateway.apis.responses.compact import compaction, to_compact
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
-from gateway.apis.responses.schema import Included, ResponsesRequest
+from gateway.apis.responses.schema import CompactRequest, Included, ResponsesRequest
 from gateway.apis.responses.socket import ResponsesSocket
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
@@ -94,6 +95,21 @@ class Responses:
         if isinstance(ending, RunFailed) and not stored.output:
             raise ending.error
         return json_response(await read_back(stored, self._store))
+
+    async def input_tokens(self, request: Request) -> Response:
+        turn = await self.turn_of(await parse(request, ResponsesRequest), request.state.owner)
+        try:
+            counted = await self._runs.count(turn)
+        except NotFound:
+            raise unknown_start(turn) from None
+        return json_response({"object": "response.input_tokens", "input_tokens": counted})
+
+    async def compact(self, request: Request) -> Response:
+        """A run of one step, which nobody can ask for afterwards."""
+        turn = await self.turn_of(to_compact(await parse(request, CompactRequest)), request.state.owner)
+        run = await self.start(replace(turn, options={**turn.options, "compact": True}), wanted=wanted(request))
+        await until_ended(run, request)
+        return json_response(compaction(run.turn, run.events))
 
     async def connect(self, websocket: WebSocket) -> None:
         await ResponsesSocket(websocket, self).serve()
@@ -204,6 +220,8 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
     return [
         Route("/v1/responses", api.create, methods=["POST"]),
         WebSocketRoute("/v1/responses", api.connect),
+        Route("/v1/responses/input_tokens", api.input_tokens, methods=["POST"]),
+        Route("/v1/responses/compact", api.compact, methods=["POST"]),
         Route("/v1/responses/{id}", api.retrieve, methods=["GET"]),
         Route("/v1/responses/{id}", api.delete, methods=["DELETE"]),
         Route("/v1/responses/{id}/cancel", api.cancel, methods=["POST"]),

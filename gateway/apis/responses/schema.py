@@ -51,6 +51,13 @@ class PromptCacheOptions(BaseModel):
     ttl: Literal["30m", "12h"] | None = None
 
 
+class ContextManagement(BaseModel):
+    """`compact_threshold` is in tokens, as the gateway estimates them."""
+
+    type: Literal["compaction"]
+    compact_threshold: int | None = Field(None, ge=1, le=LARGEST)
+
+
 class PromptReference(BaseModel):
     """The SDKs send `id`; OpenAI's documentation also shows `prompt_id`."""
 
@@ -88,10 +95,24 @@ class ResponsesRequest(BaseModel):
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    context_management: Several[ContextManagement] | None = Field(None, min_length=1, max_length=MOST_TOOLS)
     metadata: dict[str, str] | None = Field(None, fail_fast=True)
     user: str | None = None
     safety_identifier: str | None = Field(None, max_length=64)
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+
+
+class CompactRequest(BaseModel):
+    """https://platform.openai.com/docs/api-reference/responses/compact. The last four have no effect."""
+
+    model: str
+    input: str | Annotated[Several[dict[str, Any]], Field(max_length=MOST_ITEMS)] | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    prompt_cache_key: str | None = None
+    service_tier: Literal["auto", "default", "fast", "flex", "priority"] | None = None
     prompt_cache_options: PromptCacheOptions | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None

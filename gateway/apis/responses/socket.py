@@ -3,7 +3,8 @@
 The client sends `{"type": "response.create", …}` with the body of a request. Requests that name a `stream_id` go on
 side by side with those of other ids, one after the other within one; each answer carries its id. `"generate": false`
 warms up: the input is kept, and a response without output answers, which the next request can continue. What is not
-stored is remembered by the connection for `previous_response_id`, until a continuation of it fails.
+stored is remembered by the connection for `previous_response_id`, until a continuation of it fails. `response.steer`
+adds to a response that is under way, see `steering.py`.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.apis._wire import error_body, explain
 from gateway.apis.responses.schema import ResponsesRequest
+from gateway.apis.responses.steering import Steering, successor
 from gateway.apis.responses.stream import ResponseStream
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import ItemDone, RunCompleted, RunPaused, RunStarted
@@ -59,6 +61,7 @@ class ResponsesSocket:
         self._streams: dict[str, asyncio.Queue[Json]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs: set[Run] = set()
+        self._steering = Steering()
         self._remembered: OrderedDict[str, Sequence[Item]] = OrderedDict()
 
     async def serve(self) -> None:
@@ -92,11 +95,10 @@ class ResponsesSocket:
                 case "response.create":
                     self._queue(frame)
                 case "response.steer":
-                    refused = {"type": "response.steer.failed", "error": error_body(NO_STEERING)}
-                    await self._send(refused | label(frame))
+                    await self._send(self._steering.submit(frame))
                 case kind:
                     raise InvalidRequest(
-                        f"Unknown event type: {kind!r}. There is response.create.",
+                        f"Unknown event type: {kind!r}. There are response.create and response.steer.",
                         param="type",
                         code="unknown_event_type",
                     )
@@ -135,18 +137,42 @@ class ResponsesSocket:
             await self._refuse(GatewayError(), label(frame))
 
     async def _create(self, frame: Json) -> None:
-        turn = self._continued(await self._starter.turn_of(body_of(frame), self._owner))
+        turn = await self._turn_of(self._steering.joined(frame))
         if frame.get("generate") is False:
             await self._warm_up(turn, frame)
+            self._steering.commit(frame)
             return
-        run = await self._starter.start(turn)
+        run: Run | None = await self._starter.start(turn)
+        self._steering.commit(frame)
+        while run is not None:
+            run = await self._live_through(run, frame)
+
+    async def _turn_of(self, frame: Json) -> Turn:
+        return self._continued(await self._starter.turn_of(body_of(frame), self._owner))
+
+    async def _live_through(self, run: Run, frame: Json) -> Run | None:
+        """Tell everything of the response. Returns its successor, if it was steered: it has the settings of `frame`."""
+        labelled = label(frame)
         self._runs.add(run)
+        self._steering.begin(run, labelled)
         try:
-            await self._follow(run, label(frame))
+            await self._follow(run, labelled)
         finally:
             self._runs.discard(run)
         if not run.turn.stored:
             self._keep(run)
+        events, queued = self._steering.end(run)
+        for event in events:
+            await self._send(event)
+        if not queued:
+            return None
+        try:
+            return await self._starter.start(await self._turn_of(successor(frame, run.turn.id, queued)))
+        except GatewayError as error:
+            told = InvalidRequest(str(error), code="successor_creation_failed")
+            for event in self._steering.refused(queued, told, labelled):
+                await self._send(event)
+            return None
 
     def _continued(self, turn: Turn) -> Turn:
         """A turn that goes on from a response which only this connection knows has that one's items before its own."""
@@ -198,9 +224,6 @@ class ResponsesSocket:
         if self._websocket.application_state is WebSocketState.DISCONNECTED:
             raise WebSocketDisconnect(1006)
         await self._websocket.send_text(message.decode())
-
-
-NO_STEERING = InvalidRequest("A response cannot be steered here. Cancel it, or continue it when it is done.")
 
 
 def parsed(text: str) -> Json:

@@ -25,6 +25,8 @@ SAME_NAME = (
 )
 """Fields whose name and meaning are the same in `Turn.options`."""
 EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
+THRESHOLD = 100_000
+"""Tokens from which on a conversation is compacted whose client asks for that and does not say when."""
 VERBOSITIES = frozenset({"low", "medium", "high"})
 """What the SDKs know. An agent document may say more, which their strict validation would refuse."""
 
@@ -78,6 +80,8 @@ def to_options(body: ResponsesRequest) -> dict[str, Any]:
         options |= {"logprobs": True, "top_logprobs": body.top_logprobs or 0}
     if "reasoning.encrypted_content" in (body.include or ()):
         options["sealed_reasoning"] = True
+    if body.context_management:
+        options["compact_threshold"] = min(each.compact_threshold or THRESHOLD for each in body.context_management)
     if body.reasoning and body.reasoning.effort:
         options["reasoning_effort"] = body.reasoning.effort
     if body.text and body.text.verbosity:

@@ -59,7 +59,7 @@ def to_ending(end: TurnEnd) -> Wire:
         case "completed" | "paused":
             return {"status": "completed", "completed_at": int(end.ended_at), "usage": usage}
         case "incomplete":
-            reason = "content_filter" if end.reason == "content_filter" else "max_output_tokens"
+            reason = end.reason if end.reason in ("content_filter", "steered") else "max_output_tokens"
             return {"status": "incomplete", "incomplete_details": {"reason": reason}, "usage": usage}
         case "failed":
             return {"status": "failed", "error": to_error(end.error or GatewayError()), "usage": usage}

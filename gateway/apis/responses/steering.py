@@ -1,0 +1,205 @@
+"""`response.steer`: what a client says to a response that is still under way on its WebSocket.
+
+The input is queued, and the run asked to end between two steps, `incomplete` with the reason `steered`. A successor
+goes on from it: a response like the one before, with the queued input. Where the response waits for its client's tools
+or for an approval, the input stands before that of the request that brings these.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from gateway.apis._items import Wire, to_items
+from gateway.errors import GatewayError, InvalidRequest
+from gateway.events import Ending, RunCompleted, RunPaused
+from gateway.items import new_id
+from gateway.recorder import to_end
+from gateway.runs import Run
+
+MOST_QUEUED = 64
+"""Submissions of one connection that wait."""
+MOST_ENDED = 1024
+"""Responses of one connection that are known to be over."""
+FIELDS = frozenset({"type", "previous_response_id", "input"})
+MESSAGE_FIELDS = frozenset({"type", "role", "content"})
+PARTS = frozenset({"input_text", "input_image", "input_file"})
+NO_MATTER = frozenset({"type", "stream_id", "generate", "input", "previous_response_id"})
+"""Fields of a request that are no settings of its successor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steer:
+    """One submission. `input` is as the client sent it."""
+
+    id: str
+    previous_response_id: str
+    input: Any
+
+
+@dataclass(slots=True, kw_only=True)
+class Target:
+    """A response that may be steered, with what was submitted for it and the label of its stream."""
+
+    run: Run
+    label: Wire
+    queued: list[Steer] = field(default_factory=list[Steer])
+
+
+class Steering:
+    """The submissions of one connection. Its events are numbered from 0, apart from those of the responses."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._active: dict[str, Target] = {}
+        self._waiting: dict[str, list[Steer]] = {}
+        self._ended: OrderedDict[str, tuple[str, Wire]] = OrderedDict()
+
+    def begin(self, run: Run, label: Wire) -> None:
+        """From now on this response can be steered."""
+        self._active[run.turn.id] = Target(run=run, label=label)
+
+    def submit(self, frame: Wire) -> Wire:
+        """Queue what the client says. Returns the event that answers it."""
+        given = frame.get("previous_response_id")
+        id = given if isinstance(given, str) else ""
+        target = self._active.get(id)
+        try:
+            self._check(frame, id, target)
+        except InvalidRequest as error:
+            label = target.label if target else self._ended.get(id, ("", Wire()))[1]
+            return self._failed({"previous_response_id": id, "input": frame.get("input") or []}, error, label)
+        assert target
+        steer = Steer(id=new_id("steer"), previous_response_id=id, input=frame["input"])
+        target.queued.append(steer)
+        target.run.halt()
+        return self._event("accepted", target.label, steer={"id": steer.id, "previous_response_id": id})
+
+    def end(self, run: Run) -> tuple[list[Wire], list[Steer]]:
+        """The response is over: events about what was submitted for it, and what a successor is to begin with."""
+        target = self._active.pop(run.turn.id)
+        ending, queued = run.events[-1], target.queued
+        assert isinstance(ending, Ending)
+        completed = to_end(ending).status in ("completed", "paused")
+        code = "response_already_completed" if completed else "response_not_active"
+        self._ended[run.turn.id] = code, target.label
+        while len(self._ended) > MOST_ENDED:
+            self._ended.popitem(last=False)
+        match ending:
+            case RunCompleted():
+                return [], queued
+            case RunPaused() if queued:
+                self._waiting[run.turn.id] = queued
+                more: Wire = {"reason": "waiting_for_required_input", "required_input": required(ending)}
+                return [self._event("pending", target.label, **more, steer=named(steer)) for steer in queued], []
+            case _:
+                return self.refused(queued, ended(code), target.label), []
+
+    def refused(self, queued: Sequence[Steer], error: GatewayError, label: Wire) -> list[Wire]:
+        """The input goes back to the client, which may send it in a request of its own."""
+        return [self._failed({**named(steer), "input": steer.input}, error, label) for steer in queued]
+
+    def joined(self, frame: Wire) -> Wire:
+        """The request with the input that waited for it before its own."""
+        queued = self._waiting.get(str(frame.get("previous_response_id")), ())
+        given = frame.get("input")
+        return {**frame, "input": [*inputs(queued), *listed(given)]} if queued and given else frame
+
+    def commit(self, frame: Wire) -> None:
+        """The request was accepted: nothing waits for it any more."""
+        self._waiting.pop(str(frame.get("previous_response_id")), None)
+
+    def _check(self, frame: Wire, id: str, target: Target | None) -> None:
+        """Raises InvalidRequest with a code of steering."""
+        try:
+            check_input(frame)
+        except InvalidRequest as error:
+            raise InvalidRequest(str(error), code="invalid_input") from None
+        if target is None:
+            if id in self._ended:
+                raise ended(self._ended[id][0])
+            raise InvalidRequest(f"Response with id '{id}' not found on this connection.", code="response_not_found")
+        turn = target.run.turn
+        if turn.conversation or turn.options.get("compact_threshold"):
+            raise InvalidRequest(
+                "A response in a conversation, or with automatic compaction, cannot be steered.",
+                code="steering_not_supported",
+            )
+        queues = [*self._waiting.values(), *(each.queued for each in self._active.values())]
+        if sum(map(len, queues)) >= MOST_QUEUED:
+            raise InvalidRequest(f"{MOST_QUEUED} submissions are waiting.", code="too_many_pending_steers")
+
+    def _failed(self, steer: Wire, error: GatewayError, label: Wire) -> Wire:
+        said = {"type": "invalid_request_error", "code": error.code, "message": str(error)}
+        return self._event("failed", label, error=said, steer=steer)
+
+    def _event(self, kind: str, label: Wire, **fields: Any) -> Wire:
+        number, self._number = self._number, self._number + 1
+        return {"type": f"response.steer.{kind}", **fields, "sequence_number": number, **label}
+
+
+def successor(frame: Wire, previous: str, queued: Sequence[Steer]) -> Wire:
+    """The request that goes on from the response `previous`, which this frame asked for."""
+    settings = {name: value for name, value in frame.items() if name not in NO_MATTER}
+    return {**settings, "previous_response_id": previous, "input": inputs(queued)}
+
+
+def check_input(frame: Wire) -> None:
+    """Raises InvalidRequest for what is no submission: only messages of the user's may be said."""
+    for name in ("previous_response_id", "input"):
+        if not frame.get(name):
+            raise InvalidRequest(f"Missing required parameter: '{name}'.")
+    if unknown := sorted(frame.keys() - FIELDS):
+        raise InvalidRequest(f"Unknown parameter: '{unknown[0]}'.")
+    if not isinstance(frame["previous_response_id"], str):
+        raise InvalidRequest("Invalid type for 'previous_response_id': expected a string.")
+    given = frame["input"]
+    if not isinstance(given, str | list):
+        raise InvalidRequest("Invalid type for 'input': expected a string or an array.")
+    for number, item in enumerate(listed(given)):
+        check_message(item, f"input[{number}]")
+    to_items(listed(given))
+
+
+def check_message(item: object, where: str) -> None:
+    message = cast("Wire", item) if isinstance(item, dict) else {}
+    if message.get("type", "message") != "message" or message.get("role") != "user":
+        raise InvalidRequest(f"Invalid value for '{where}': only messages of the user's steer a response.")
+    if unknown := sorted(message.keys() - MESSAGE_FIELDS):
+        raise InvalidRequest(f"Unknown parameter: '{where}.{unknown[0]}'.")
+    content = message.get("content")
+    for number, part in enumerate(cast("list[object]", content) if isinstance(content, list) else ()):
+        kind = cast("Wire", part).get("type") if isinstance(part, dict) else None
+        if kind not in PARTS:
+            raise InvalidRequest(f"Invalid value for '{where}.content[{number}].type': {kind!r} does not steer.")
+
+
+def listed(given: Any) -> list[Any]:
+    """The input as items."""
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}]
+    return cast("list[Any]", given) if isinstance(given, list) else []
+
+
+def inputs(queued: Sequence[Steer]) -> list[Any]:
+    return [item for steer in queued for item in listed(steer.input)]
+
+
+def named(steer: Steer) -> Wire:
+    return {"id": steer.id, "previous_response_id": steer.previous_response_id}
+
+
+def ended(code: str) -> InvalidRequest:
+    what = "has completed" if code == "response_already_completed" else "has ended"
+    return InvalidRequest(f"The response {what}, and takes no more input. Send a request that continues it.", code=code)
+
+
+def required(pause: RunPaused) -> list[Wire]:
+    """What the response waits for, as input items whose results are for the client to fill in."""
+    calls: list[Wire] = [
+        {"type": "custom_tool_call_output", "call_id": call.call_id}
+        if call.type == "custom"
+        else {"type": "function_call_output", "call_id": call.call_id, "name": call.name}
+        for call in pause.client_calls
+    ]
+    return [*calls, *({"type": "mcp_approval_response", "approval_request_id": one.id} for one in pause.asked)]

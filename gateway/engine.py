@@ -148,20 +148,22 @@ class Engine:
                 yield RunCompleted(reason="max_steps", usage=usage, model=model)
                 return
 
-            view = await memory.view(turn, history)
+            view, made = await memory.view(turn, history)
+            for event in made:
+                usage += noted(event, history)
+                yield event
             steps, finish = steps + 1, "stop"
             async with aclosing(self._asked(replace(asking, items=view), ours, history, window, form)) as events:
                 async for event in events:
                     if isinstance(event, StepDone):
                         finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
                     yield event
-            if finish in ("length", "content_filter"):
-                for result in failures(pending_calls(history), CUT_OFF):
+            reason = finish if finish in ("length", "content_filter") else "stop"
+            left = pending_calls(history)
+            if reason != "stop" or not left:
+                for result in failures(left, CUT_OFF):
                     yield ItemDone(result)
-                yield RunCompleted(reason=finish, usage=usage, model=model)
-                return
-            if not pending_calls(history):
-                yield RunCompleted(reason="stop", usage=usage, model=model)
+                yield RunCompleted(reason=reason, usage=usage, model=model)
                 return
             asking = unforced(every)
 
@@ -338,6 +340,13 @@ class Engine:
         specs = {spec.name: spec for spec in await self.toolbox.specs(turn.agent)}
         safe = {name for name, spec in specs.items() if spec.read_only or spec.idempotent}
         return [failure(call, OUTCOME_UNKNOWN) for call in begun if call.name not in safe]
+
+
+def noted(event: ModelEvent, history: list[Item]) -> Usage:
+    """Take what was made for a view into the history. What it cost."""
+    if isinstance(event, ItemDone):
+        history.append(event.item)
+    return (event.usage if isinstance(event, StepDone) else None) or Usage()
 
 
 def refuse_twins(ours: Set[str], theirs: Sequence[ToolSpec]) -> None:

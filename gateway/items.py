@@ -226,7 +226,20 @@ class StoredApproval:
     continued_by: str | None = None
 
 
-Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What stands for the oldest part of a conversation where an agent's context has no room for it.
+
+    The items stay where they are. `digest` says which these are: it is that of what they say, from the first one on.
+    """
+
+    id: str
+    text: str
+    digest: str = ""
+    kind: Literal["summary"] = "summary"
+
+
+Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | Summary
 
 _item: TypeAdapter[Item] = TypeAdapter(Item)
 

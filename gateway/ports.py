@@ -164,6 +164,9 @@ class EmbeddingCall:
     user: str | None = None
 
 
+LOCAL_EMBEDDER = "local/all-minilm-l6-v2"
+"""The model for vectors that comes with the gateway."""
+
 Vector = bytes | Sequence[float]
 """The numbers of one vector; packed, they are float32 in little-endian order."""
 
@@ -204,7 +207,9 @@ class Toolbox(Protocol):
 class Memory(Protocol):
     """Chooses; never writes."""
 
-    async def view(self, turn: Turn, history: Sequence[Item]) -> Sequence[Item]: ...
+    async def view(self, turn: Turn, history: Sequence[Item]) -> tuple[Sequence[Item], Sequence[ModelEvent]]:
+        """What the model sees, and what was said to make that: items that join the history, and steps they took."""
+        ...
 
 
 Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled", "paused"]

@@ -6,10 +6,8 @@ the older half of what may go is left out, and more with every further refusal, 
 
 from collections.abc import Sequence
 
-from gateway.items import File, Image, Item, Message, Reasoning, ToolCall, ToolResult
-
-MEDIA = 4000
-"""Characters that an image or a file is taken to be worth."""
+from gateway.exchanges import exchanges, is_instruction, is_question, steps, tokens
+from gateway.items import Item
 
 
 class Window:
@@ -37,46 +35,14 @@ def droppable(items: Sequence[Item]) -> Sequence[Item]:
     after it go, each with its results. The newest calls and results always stay.
     """
     said = [item for item in items if not is_instruction(item)]
-    questions = [place for place, item in enumerate(said) if isinstance(item, Message) and item.role == "user"]
     begin = 0
-    cuts = [place for place in questions if place]
+    cuts = [place for place in exchanges(said) if place]
     if not cuts:
+        questions = [place for place, item in enumerate(said) if is_question(item)]
         begin = questions[0] + 1 if questions else 0
         cuts = [place for place in steps(said) if place > begin]
     if not cuts:
         return ()
-    half = sum(map(size, said[begin:])) / 2
-    cut = next((place for place in cuts if sum(map(size, said[begin:place])) >= half), cuts[-1])
+    half = sum(map(tokens, said[begin:])) / 2
+    cut = next((place for place in cuts if sum(map(tokens, said[begin:place])) >= half), cuts[-1])
     return said[begin:cut]
-
-
-def steps(items: Sequence[Item]) -> list[int]:
-    """The places where the model begins a step, every call before it answered."""
-    places: list[int] = []
-    pending: set[str] = set()
-    for place, item in enumerate(items):
-        after_result = place > 0 and isinstance(items[place - 1], ToolResult)
-        if not pending and after_result and not isinstance(item, ToolResult):
-            places.append(place)
-        if isinstance(item, ToolCall):
-            pending.add(item.call_id)
-        elif isinstance(item, ToolResult):
-            pending.discard(item.call_id)
-    return places
-
-
-def is_instruction(item: Item) -> bool:
-    return isinstance(item, Message) and item.role in ("system", "developer")
-
-
-def size(item: Item) -> int:
-    """Roughly, in characters."""
-    match item:
-        case Message(content=parts) | ToolResult(content=parts):
-            return sum(MEDIA if isinstance(part, Image | File) else len(part.text) for part in parts)
-        case ToolCall(arguments=arguments):
-            return len(arguments)
-        case Reasoning(text=text):
-            return len(text)
-        case _:
-            return 0

@@ -22,6 +22,7 @@ from gateway.items import (
     Part,
     Reasoning,
     Refusal,
+    Summary,
     Text,
     ToolCall,
     ToolResult,
@@ -275,6 +276,9 @@ def one_to_wire(item: Item) -> Wire:
                 "approve": approved,
                 "reason": reason or None,
             }
+        case Summary(id=id, text=said, digest=digest):
+            shown = [{"type": "summary_text", "text": said}]
+            return {"id": id, "type": "compaction", "encrypted_content": digest, "summary": shown}
 
 
 def parts_in(parts: Iterable[Part]) -> list[Wire]:

@@ -22,6 +22,7 @@ from gateway.items import (
     Part,
     Reasoning,
     Refusal,
+    Summary,
     Text,
     ToolCall,
     ToolResult,
@@ -155,7 +156,7 @@ class Conversation:
                     if any(item is left for left in self._results.get(item.call_id, ())):
                         self._flush()
                         self._take(item.call_id)
-                case ApprovalRequest() | Approval():
+                case ApprovalRequest() | Approval() | Summary():
                     pass
                 case _:
                     assert_never(item)

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 MOST_CHARACTERS = 1000
 """How much of a message is looked at: about what the embedder reads."""
+MOST_EXCHANGES = 500
+"""Older exchanges that are looked through, the newest: a vector takes some 10 ms, and after a start there is none."""
 MOST_VECTORS = 20_000
 """Vectors that are kept, of 1.5 KB each; the longest unused go first."""
 
@@ -39,6 +41,7 @@ class Nearest:
             return list(reversed(exchanges))
         if not question.strip():
             return []
+        exchanges = exchanges[-MOST_EXCHANGES:]
         try:
             asked = await self._vector(question)
             owners: list[int] = []

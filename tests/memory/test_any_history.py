@@ -100,14 +100,41 @@ def test_what_is_shown_is_whole_and_within_the_budget(context, before, asked, af
 
 
 @settings(max_examples=200, deadline=None)
-@given(contexts, histories())
-def test_a_call_that_is_answered_by_the_new_input_is_shown_with_it(context, before):
+@given(contexts, histories(), histories(("think", "call", "result"), 8))
+def test_a_call_that_is_answered_by_the_new_input_is_shown_with_it(context, before, after):
     calls = [ToolCall(id=new_id("fc"), call_id=id, name="look", arguments="{}") for id in ("x", "y")]
-    new = [result("y", "seen"), result("x", "seen"), message("user", "And?")]
-    history = [*before, message("user", "Look."), *calls, *new]
+    new = [result("y", "seen"), result("x", "seen")]
+    history = [*before, message("user", "Look."), *calls, *new, *after]
     view = anyio.run(lambda: seen(context, history, new))
     assert [item for item in view if item in calls or item in new] == [*calls, *new]
     assert unanswered(view) == {}
+
+
+class Counting(BundledEmbedder):
+    """The real one, and what it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts = []
+
+    async def embed(self, call):
+        self.texts += call.texts
+        return await super().embed(call)
+
+
+def test_a_text_is_made_a_vector_of_once():
+    agent = AgentSpec(name="a", model="m", context=Context(last=1, top_k=1))
+    said = [message("user", "bread"), message("assistant", "Paris"), message("user", "cars")]
+    first, second = message("user", "And?"), message("user", "So?")
+
+    async def twice():
+        async with Counting() as embedder:
+            memory = Bounded(ScriptedProvider(), embedder)
+            await memory.view(Turn(id="resp_1", agent=agent, input=[first]), [*said, first])
+            await memory.view(Turn(id="resp_2", agent=agent, input=[second]), [*said, first, second])
+            return embedder.texts
+
+    assert Counter(anyio.run(twice)) == Counter(["bread", "Paris", "cars", "And?", "So?"])
 
 
 @settings(max_examples=100, deadline=None)

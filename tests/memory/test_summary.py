@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from gateway.errors import ProviderOverloaded
-from tests.conftest import say
+from tests.conftest import call, say
 from tests.memory.conftest import shown, talk
 
 pytestmark = pytest.mark.anyio
@@ -162,3 +162,24 @@ async def test_a_summary_that_is_sent_back_to_another_agent_is_not_shown_to_its_
     async with start_gateway(*answers("one")) as gateway:
         await gateway.openai.responses.create(model="keeper", input=[summary, {"role": "user", "content": "first"}])
         assert shown(gateway.provider.calls[0]) == ["You help.", "first"]
+
+
+async def test_a_run_of_several_steps_makes_it_once(start_gateway, keeper):
+    servers = keeper(CONTEXT, tools="[clock.now]")
+    steps = [*answers("one", "two"), [SUMMED], [call("clock__now", call_id="a")], *answers("three")]
+    async with start_gateway(*steps, servers=servers) as gateway:
+        response = await talk(gateway, LONG, LONG, LONG + "3")
+        assert shown(gateway.provider.calls[-1])[1:] == [SHOWN, LONG + "3", "call a", "result a"]
+    assert [item.type for item in response.output] == ["compaction", "mcp_call", "message"]
+
+
+async def test_what_is_said_decides_which_summary_a_conversation_has(start_gateway, keeper):
+    keeper(CONTEXT)
+    steps = [[SUMMED], *answers("three"), [say("They argued.", "t")], *answers("four")]
+    async with start_gateway(*steps) as gateway:
+        for number in (1, 2):
+            said = [{"role": role, "content": f"{LONG}{number}"} for role in ("user", "assistant") * 2]
+            await gateway.openai.chat.completions.create(
+                model="keeper", messages=[*said, {"role": "user", "content": "third"}]
+            )
+        assert [shown(asked)[1] for asked in gateway.provider.calls[1::2]] == [SHOWN, SHOWN.replace("talked", "argued")]

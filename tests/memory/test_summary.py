@@ -2,9 +2,10 @@
 
 import logging
 
+import openai
 import pytest
 
-from gateway.errors import ProviderOverloaded
+from gateway.errors import ContextTooLong, ProviderOverloaded
 from tests.conftest import call, say
 from tests.memory.conftest import shown, talk
 
@@ -183,3 +184,15 @@ async def test_what_is_said_decides_which_summary_a_conversation_has(start_gatew
                 model="keeper", messages=[*said, {"role": "user", "content": "third"}]
             )
         assert [shown(asked)[1] for asked in gateway.provider.calls[1::2]] == [SHOWN, SHOWN.replace("talked", "argued")]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_run_that_made_a_summary_and_then_failed_is_an_error_like_another(start_gateway, keeper, stream):
+    keeper(CONTEXT)
+    async with start_gateway(*answers("one", "two"), [SUMMED], ContextTooLong("It is too long.")) as gateway:
+        second = await talk(gateway, LONG, LONG)
+        with pytest.raises(openai.BadRequestError) as refused:
+            await gateway.openai.responses.create(
+                model="keeper", input=LONG, previous_response_id=second.id, stream=stream
+            )
+    assert refused.value.code == "context_length_exceeded"

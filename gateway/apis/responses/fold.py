@@ -6,7 +6,7 @@ from gateway.apis._items import Wire
 from gateway.apis.responses.stream import ResponseStream
 from gateway.engine import CUT_OFF
 from gateway.events import Delta, Event, ItemDone, RunFailed, RunStarted, StepDone
-from gateway.items import Item, ToolCall, ToolResult, pending_calls
+from gateway.items import Item, Summary, ToolCall, ToolResult, pending_calls
 from gateway.ports import Store, StoredTurn, Turn
 
 
@@ -19,7 +19,8 @@ def fold(turn: Turn, events: Iterable[Event]) -> Wire:
             continue
         if isinstance(event, RunFailed) and not produced:
             raise event.error
-        produced = produced or isinstance(event, ItemDone)
+        # A summary of what was said before is no part of an answer.
+        produced = produced or (isinstance(event, ItemDone) and not isinstance(event.item, Summary))
         stream.render(event)
     return stream.response()
 

@@ -9,18 +9,21 @@ from gateway.items import Item, Message, Reasoning, Summary, ToolCall
 from gateway.ports import Turn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Exchange:
-    """`items` with their `places` in the history, and their length in tokens.
+    """Never changed; frozen it would take twice as long to make, and there is one for each of a long history.
 
-    `stays`: it is being answered, or holds new input. `new` are the places of the turn's new input in it.
+    `items` with their `places` in the history, and their length in tokens.
+
+    `stays`: it is being answered, or holds new input. `new` are the places of the turn's new input, here or in
+    another exchange.
     """
 
     items: Sequence[Item]
     places: Sequence[int]
     tokens: int
     stays: bool
-    new: frozenset[int] = frozenset()
+    new: frozenset[int]
 
     def steps(self) -> Iterator[tuple[Sequence[int], int]]:
         """The places and the length of each step that may be left out, oldest first: a call goes with its result. The
@@ -40,15 +43,9 @@ def divided(turn: Turn, history: Sequence[Item]) -> list[Exchange]:
     new = new_input(turn, said)
     starts = exchanges(said)
     last = next((n for n in reversed(range(len(starts))) if starts[n] <= new.start), 0)
-    fresh = frozenset(places[new.start : new.stop])
+    fresh, sizes = frozenset(places[new.start : new.stop]), [*map(tokens, said)]
     return [
-        Exchange(
-            items=said[start:end],
-            places=places[start:end],
-            tokens=sum(map(tokens, said[start:end])),
-            stays=number >= last,
-            new=fresh.intersection(places[start:end]),
-        )
+        Exchange(said[start:end], places[start:end], sum(sizes[start:end]), number >= last, fresh)
         for number, (start, end) in enumerate(pairwise([*starts, len(said)]))
     ]
 
@@ -63,7 +60,7 @@ def new_input(turn: Turn, said: Sequence[Item]) -> range:
     new = new[spoken[-1] + 1 :] if spoken else new
     if new:
         for place in reversed(range(len(said))):
-            if said[place].id == new[0].id:
+            if said[place] == new[0]:
                 return range(place, place + len(new))
     return range(len(said), len(said))
 

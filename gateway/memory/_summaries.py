@@ -5,10 +5,11 @@ and everybody can read it. It stands for the exchanges whose contents have its d
 since, or another branch, does not have it.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 from gateway.agents.spec import Context
@@ -48,8 +49,12 @@ class Summaries:
         if context.summary_at is None or context.budget_tokens is None:
             return None, 0, ()
         older = [exchange for exchange in exchanges if not exchange.stays]
-        digests = digests_of(older)
-        summary, covered = self._known(turn, history, digests)
+        stored = {item.digest: item for item in history if isinstance(item, Summary)}
+        summary, covered, digests = None, 0, list[str]()
+        if stored or self._unstored:
+            # On a thread: a long history is megabytes of text.
+            digests = await asyncio.to_thread(digests_of, older)
+            summary, covered = self._known(turn, stored, digests)
         wanted = due(context, context.budget_tokens, context.summary_at, exchanges, covered, summary)
         if wanted == covered or turn.id in self._failed:
             return summary, covered, ()
@@ -60,6 +65,7 @@ class Summaries:
             logger.warning("Turn %s goes on without a summary of what is older: %s", turn.id, error)
             self._failed.append(turn.id)
             return summary, covered, ()
+        digests = digests or await asyncio.to_thread(digests_of, older)
         made = Summary(id=new_id("cmp"), text=text, digest=digests[wanted - 1])
         if not turn.stored:
             self._unstored[turn.owner, made.digest] = made
@@ -67,9 +73,8 @@ class Summaries:
                 self._unstored.popitem(last=False)
         return made, wanted, (ItemDone(made), step)
 
-    def _known(self, turn: Turn, history: Sequence[Item], digests: Sequence[str]) -> tuple[Summary | None, int]:
+    def _known(self, turn: Turn, stored: Mapping[str, Summary], digests: Sequence[str]) -> tuple[Summary | None, int]:
         """The one that stands for most of the exchanges with these digests, and for how many."""
-        stored = {item.digest: item for item in history if isinstance(item, Summary)}
         for number in reversed(range(len(digests))):
             summary = stored.get(digests[number]) or self._unstored.get((turn.owner, digests[number]))
             if summary is not None:

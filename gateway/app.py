@@ -19,12 +19,13 @@ from gateway.apis._bounded import bounded
 from gateway.apis._edge import Edge
 from gateway.apis._wire import json_response
 from gateway.apis.chat import routes as chat
+from gateway.embedding import LOCAL_EMBEDDER
 from gateway.engine import Engine
 from gateway.local_model.server import LocalModel
 from gateway.local_model.weights import status
 from gateway.memory import STRATEGIES
 from gateway.ports import Provider, Rule
-from gateway.providers.bundled_embedder import LOCAL_EMBEDDER, BundledEmbedder
+from gateway.providers.bundled_embedder import BundledEmbedder
 from gateway.providers.local import LocalProvider
 from gateway.providers.router import ProviderRouter
 from gateway.rules import RULES
@@ -52,16 +53,16 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     keys = KeyRing(settings.keys_path)
     folder = AgentFolder(settings.agents, settings.environment, memories=STRATEGIES)
     toolbox = DeferredToolbox(settings.servers, settings.allowed_hosts, settings.client_servers)
-    models: ProviderRouter | None = None
+    models, embedder = None, BundledEmbedder()
     if provider is None:
-        provider = models = providers(settings)
+        provider = models = providers(settings, embedder)
     catalog = Catalog(lambda: folder.agents, settings.models, models.embedders if models else ())
     rules = [make() for make in RULES.values()]
     engine = Engine(
         provider=provider,
         toolbox=toolbox,
         rules=rules,
-        memories={name: make() for name, make in STRATEGIES.items()},
+        memories={name: make(provider, embedder) for name, make in STRATEGIES.items()},
         sealer=Sealer(settings.data / "sealing.key"),
     )
     runs = Runs(engine, store, settings.max_history)
@@ -71,6 +72,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(store)
             await stack.enter_async_context(toolbox)
+            await stack.enter_async_context(embedder)
             if models is not None:
                 await stack.enter_async_context(models)
             # Before the first request: what a stop interrupted has its place in its conversation.
@@ -92,11 +94,11 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     return Edge(routes, lifespan, verify=keys.verify, hosts=settings.allowed_hosts)
 
 
-def providers(settings: Settings) -> ProviderRouter:
+def providers(settings: Settings, embedder: BundledEmbedder) -> ProviderRouter:
     """Every provider that is configured, known by its key, or on this machine."""
     weights = status(weights_folder(settings.environment)).path
     local = LocalProvider(LocalModel(weights, lazy=True))
-    own = {LOCAL_EMBEDDER: BundledEmbedder()}
+    own = {LOCAL_EMBEDDER: embedder}
     return ProviderRouter(
         tuple(settings.providers.values()), settings.limits, settings.environment, [local], own, settings.fetch_hosts
     )

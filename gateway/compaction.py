@@ -8,9 +8,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from gateway.errors import ProviderError
-from gateway.items import Compaction, Item, Message, Text, ToolCall, ToolResult, new_id
+from gateway.exchanges import is_instruction
+from gateway.items import Compaction, Item, Message, Text, ToolCall, ToolList, ToolResult, new_id
 from gateway.ports import ModelCall
-from gateway.window import is_instruction, tokens_of
+from gateway.window import tokens_of
 
 PROMPT = (
     "The conversation has become too long and goes on without what was said so far. Write down everything that "
@@ -27,7 +28,8 @@ of a conversation whose instructions, tools and newest question alone are longer
 
 
 def compacted(history: Sequence[Item]) -> Sequence[Item]:
-    """What a model is shown of the history: all of it, if there is no compaction in it."""
+    """What a model is shown of the history: all of it but for lists of tools, if there is no compaction in it."""
+    history = [item for item in history if not isinstance(item, ToolList)]
     place = max((n for n, item in enumerate(history) if isinstance(item, Compaction)), default=-1)
     if place < 0:
         return history

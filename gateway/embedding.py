@@ -22,6 +22,9 @@ class EmbeddingCall:
     user: str | None = None
 
 
+LOCAL_EMBEDDER = "local/all-minilm-l6-v2"
+"""The model for vectors that comes with the gateway."""
+
 Vector = bytes | Sequence[float]
 """The numbers of one vector; packed, they are float32 in little-endian order."""
 

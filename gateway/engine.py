@@ -31,9 +31,7 @@ from gateway.items import (
     ApprovalRequest,
     Item,
     Message,
-    Reasoning,
     ToolCall,
-    ToolList,
     ToolResult,
     pending_calls,
     request_of,
@@ -55,8 +53,10 @@ from gateway.verdicts import (
     strictest,
     without_tool,
 )
-from gateway.window import Window, tokens_in
+from gateway.window import Window, tokens_in, window_of
 
+UNBOUNDED = "everything"
+"""The memory strategy that shows the whole conversation."""
 FOR_THE_RUN = frozenset(
     {"allowed_tools", "max_tool_calls", "truncation", "sealed_reasoning", "compact", "compact_threshold"}
 )
@@ -124,27 +124,21 @@ class Engine:
         await self.admit(turn)
         known = await self.sealer.opened(history, turn.owner)
         call = forced(await self._call(turn))
-        return tokens_in(replace(call, items=await self._view(turn, known)))
+        # Without the agent's context, which might ask the model for a summary.
+        view, _ = await self.memories[UNBOUNDED].view(turn, compacted(known))
+        return tokens_in(replace(call, items=view))
 
-    async def _view(self, turn: Turn, history: Sequence[Item]) -> Sequence[Item]:
-        shown = [item for item in compacted(history) if not isinstance(item, ToolList)]
-        return await self.memories[turn.agent.memory].view(turn, shown)
-
-    async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
-        """The items, thoughts among them with their state for this owner to keep."""
-        return [
-            replace(item, sealed=await self.sealer.seal(item.state, owner))
-            if isinstance(item, Reasoning) and item.state and not item.sealed
-            else item
-            for item in items
-        ]
+    async def _view(
+        self, turn: Turn, history: Sequence[Item], log: RequestLog | None
+    ) -> tuple[Sequence[Item], Sequence[ModelEvent]]:
+        return await self.memories[turn.agent.memory].view(turn, compacted(history), log)
 
     async def _sealed(self, turn: Turn, steps: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         """The events, the model's thoughts with their state for the client to keep."""
         async with aclosing(steps) as events:
             async for event in events:
                 if isinstance(event, ItemDone):
-                    (item,) = await self.sealed([event.item], turn.owner)
+                    (item,) = await self.sealer.sealed([event.item], turn.owner)
                     event = ItemDone(item)
                 yield event
 
@@ -182,7 +176,11 @@ class Engine:
     ) -> AsyncGenerator[ModelEvent]:
         """One model call whose summary joins the history, to stand for all before it. Nothing else of it is told."""
         said: list[Item] = []
-        asking = summarising(replace(call, items=await self._view(turn, history)))
+        view, made = await self._view(turn, history, call.log)
+        for event in made:
+            noted(event, history)
+            yield event
+        asking = summarising(replace(call, items=view))
         async with aclosing(self._fitted(asking, {}, said, window)) as events:
             async for event in events:
                 if isinstance(event, StepDone):
@@ -218,20 +216,23 @@ class Engine:
                 yield RunCompleted(reason="max_steps" if spent else "steered", usage=usage, model=model)
                 return
 
-            asking = replace(asking, items=await self._view(turn, history))
+            view, made = await self._view(turn, history, log)
+            for event in made:
+                usage += noted(event, history)
+                yield event
+            asking = replace(asking, items=view)
             steps, finish = steps + 1, "stop"
             async with aclosing(self._asked(turn, asking, ours, history, window)) as events:
                 async for event in events:
                     if isinstance(event, StepDone):
                         finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
                     yield event
-            if finish in ("length", "content_filter"):
-                for result in failures(pending_calls(history), CUT_OFF):
+            reason = finish if finish in ("length", "content_filter") else "stop"
+            left = pending_calls(history)
+            if reason != "stop" or not left:
+                for result in failures(left, CUT_OFF):
                     yield ItemDone(result)
-                yield RunCompleted(reason=finish, usage=usage, model=model)
-                return
-            if not pending_calls(history):
-                yield RunCompleted(reason="stop", usage=usage, model=model)
+                yield RunCompleted(reason=reason, usage=usage, model=model)
                 return
             asking = unforced(every)
 
@@ -253,7 +254,9 @@ class Engine:
         async with aclosing(self._compact(turn, call, history, window)) as events:
             async for event in events:
                 yield event
-        call = replace(call, items=await self._view(turn, history))
+        # What was compacted just now needs no summary besides.
+        view, _ = await self._view(turn, history, call.log)
+        call = replace(call, items=view)
         async with aclosing(self._asked(turn, call, ours, history, window)) as events:
             async for event in events:
                 yield event
@@ -390,5 +393,8 @@ class Engine:
         return [failure(call, OUTCOME_UNKNOWN) for call in begun if call.name not in safe]
 
 
-def window_of(turn: Turn) -> Window:
-    return Window(slides={**turn.agent.params, **turn.options}.get("truncation") == "auto")
+def noted(event: ModelEvent, history: list[Item]) -> Usage:
+    """Take what was made for a view into the history. What it cost."""
+    if isinstance(event, ItemDone):
+        history.append(event.item)
+    return (event.usage if isinstance(event, StepDone) else None) or Usage()

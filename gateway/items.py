@@ -277,7 +277,20 @@ class ToolList:
     kind: Literal["tool_list"] = "tool_list"
 
 
-Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | ToolList | Compaction
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What stands for the oldest part of a conversation where an agent's context has no room for it.
+
+    The items stay where they are. `digest` says which these are: it is that of what they say, from the first one on.
+    """
+
+    id: str
+    text: str
+    digest: str = ""
+    kind: Literal["summary"] = "summary"
+
+
+Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | ToolList | Compaction | Summary
 
 _item: TypeAdapter[Item] = TypeAdapter(Item)
 
@@ -305,6 +318,8 @@ def size_of(item: Item) -> int:
             return len(reason)
         case Compaction(text=text, sealed=sealed):
             return len(text) + len(sealed)
+        case Summary(text=text):
+            return len(text)
         case ToolList():
             # Mostly schemas; there is one in a conversation, and not in each turn.
             return len(dump(item))

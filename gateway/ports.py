@@ -183,7 +183,13 @@ class JoinedToolbox(Toolbox, Protocol):
 class Memory(Protocol):
     """Chooses; never writes."""
 
-    async def view(self, turn: Turn, history: Sequence[Item]) -> Sequence[Item]: ...
+    async def view(
+        self, turn: Turn, history: Sequence[Item], log: RequestLog | None = None
+    ) -> tuple[Sequence[Item], Sequence[ModelEvent]]:
+        """What the model sees, and what was said to make that: items that join the history, and steps they took.
+
+        `log` takes the requests that it sends to a provider."""
+        ...
 
 
 Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled", "paused"]

@@ -12,11 +12,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 
+from gateway.admission import answerable, refuse_too_long
 from gateway.approvals import answered
 from gateway.engine import Engine
 from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
 from gateway.events import Ending, Event, RunCancelled, RunFailed
-from gateway.items import Item, ToolCall, ToolResult, pending_calls, size_of
+from gateway.items import Item, pending_calls
 from gateway.ports import Conversation, Store, StoredTurn, Turn, TurnEnd
 from gateway.recorder import Recorder
 from gateway.turnstile import Turnstile
@@ -226,8 +227,8 @@ class Runs:
         await self._engine.admit(turn)
 
     async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
-        """See `Engine.sealed`."""
-        return await self._engine.sealed(items, owner)
+        """See `Sealer.sealed`."""
+        return await self._engine.sealer.sealed(items, owner)
 
     async def count(self, turn: Turn) -> int:
         """About how many tokens the model would be sent first, were this turn begun now. Raises what `start` raises,
@@ -366,38 +367,6 @@ class Runs:
             self._turnstile.leave(turn.conversation)
 
 
-def refuse_too_long(history: Sequence[Item], most: int, param: str) -> None:
-    if (size := sum(map(size_of, history))) > most:
-        raise InvalidRequest(
-            f"The conversation has {size} characters with this; the limit is {most} (`max_history`).",
-            code="context_length_exceeded",
-            param=param,
-        )
-
-
 def is_logged(turn: Turn) -> bool:
     """Whether somebody may come back for the very frames of its stream."""
     return turn.background or (turn.live and turn.key is not None)
-
-
-def answerable(before: Sequence[Item], given: Sequence[Item], *, runs: bool = True) -> list[ToolCall]:
-    """The calls without a result, all the gateway's. Raises InvalidRequest where OpenAI's rules are broken: every
-    client-run call has its output, every output belongs to a call, and none is given twice. Unless the turn `runs`
-    calls, none may be without a result."""
-    history = [*before, *given]
-    calls = {item.call_id for item in history if isinstance(item, ToolCall)}
-    answered = {item.call_id for item in before if isinstance(item, ToolResult)}
-    for item in given:
-        if not isinstance(item, ToolResult):
-            continue
-        if item.call_id not in calls:
-            raise InvalidRequest(
-                f"No tool call found for function call output with call_id {item.call_id}.", param="input"
-            )
-        if item.call_id in answered:
-            raise InvalidRequest(f"The function call {item.call_id} has its output already.", param="input")
-    open_calls = pending_calls(history)
-    for call in open_calls:
-        if not call.server or not runs:
-            raise InvalidRequest(f"No tool output found for function call {call.call_id}.", param="input")
-    return open_calls

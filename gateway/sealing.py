@@ -71,6 +71,15 @@ class Sealer:
             case _:
                 return item
 
+    async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
+        """The items, thoughts among them with their state for this owner to keep."""
+        return [
+            replace(item, sealed=await self.seal(item.state, owner))
+            if isinstance(item, Reasoning) and item.state and not item.sealed
+            else item
+            for item in items
+        ]
+
     async def compaction(self, item: Compaction, owner: str) -> Compaction:
         """The compaction with its sealed content. Raises StorageFull where no key can be made."""
         return replace(item, sealed=await self.seal({"summary": item.text}, owner))

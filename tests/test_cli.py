@@ -63,6 +63,15 @@ def test_an_agent_is_shown_with_its_digest(home):
     assert "You help." in said
 
 
+def test_an_agent_is_shown_with_its_context(home):
+    kept = "{budget_tokens: 900, keep: [{last: 12}, {semantic: {}}, {summary: {}}]}"
+    (home / "agents" / "keeper.yaml").write_text(f"model: openai/x\ncontext: {kept}\n")
+    status, said = homeport(home, "agent", "show", "keeper")
+    shown = " ".join(said.split())
+    assert status == 0
+    assert "900 tokens; the last 12 exchanges; the nearest 6 of the older ones; a summary from 75% on" in shown
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

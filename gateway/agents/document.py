@@ -6,14 +6,14 @@ that this release does not have are named, so that they are refused honestly and
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast, get_args
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from jsonschema import Draft202012Validator, SchemaError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from gateway.agents.problems import Unsupported
-from gateway.agents.spec import EVERYTHING, Asks, Effect
+from gateway.agents.spec import CONTEXT, EVERYTHING, Asks, Context, Effect
 from gateway.agents.variables import VARIABLE
 
 DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(s|m|h|d)")
@@ -199,6 +199,69 @@ class LimitsTable(_Table):
     max_cost_usd: Unsupported = None
 
 
+class SemanticTable(_Table):
+    top_k: Annotated[int, Field(ge=1, le=100, description="The most older exchanges that are shown.")] = 6
+
+
+class SummaryTable(_Table):
+    at: Annotated[float, Field(gt=0, le=1, description="The part of the budget from which on it is made.")] = 0.75
+
+
+class KeepTable(_Table):
+    """One thing that is kept: exactly one of the keys."""
+
+    last: Count | None = Field(default=None, description="The newest so many exchanges.")
+    semantic: SemanticTable | None = Field(default=None, description="Older exchanges that fit the newest question.")
+    summary: SummaryTable | None = Field(default=None, description="Of what is older, by the agent's own model.")
+
+
+def _one_kept(value: KeepTable) -> KeepTable:
+    if len(kinds_of(value)) != 1:
+        raise ValueError("an entry is one of `last`, `semantic` and `summary`")
+    return value
+
+
+def kinds_of(kept: KeepTable) -> list[str]:
+    return [name for name in KeepTable.model_fields if getattr(kept, name) is not None]
+
+
+def _kept(value: list[KeepTable]) -> list[KeepTable]:
+    kinds = [kind for kept in value for kind in kinds_of(kept)]
+    if again := [kind for place, kind in enumerate(kinds) if kind in kinds[:place]]:
+        raise ValueError(f"`{again[0]}` is listed twice")
+    if "semantic" in kinds and "last" not in kinds:
+        raise ValueError("`semantic` needs a `last`: it looks among what is older")
+    return value
+
+
+class ContextTable(_Table):
+    """What the model gets to see of the conversation."""
+
+    budget_tokens: Count | None = Field(
+        default=None, description="The most it is shown of the conversation, instructions left out."
+    )
+    keep: Annotated[list[Annotated[KeepTable, AfterValidator(_one_kept)]], AfterValidator(_kept)] = Field(
+        default=[], description="What of it comes first; with nothing here it is the newest that fits."
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.budget_tokens is None and any(kept.summary for kept in self.keep):
+            raise ValueError("`summary` needs `budget_tokens`: it is made when a part of these is used up")
+        return self
+
+    def spec(self) -> Context:
+        last = next((kept.last for kept in self.keep if kept.last), None)
+        semantic = next((kept.semantic for kept in self.keep if kept.semantic), None)
+        summary = next((kept.summary for kept in self.keep if kept.summary), None)
+        return Context(
+            budget_tokens=self.budget_tokens,
+            last=last,
+            top_k=semantic.top_k if semantic else 0,
+            summary_at=summary.at if summary else None,
+        )
+
+
 class Document(_Table):
     """One agent: what it is told, which model drives it, and what it may use."""
 
@@ -221,7 +284,7 @@ class Document(_Table):
     memory: Annotated[str, BeforeValidator(_memory)] = Field(
         default=EVERYTHING, description="What the model gets to see of the conversation: the name of a strategy."
     )
-    context: Unsupported = None
+    context: ContextTable | None = Field(default=None, description="What the model gets to see, in detail.")
     agents: Unsupported = None
     governance: Unsupported = None
 
@@ -277,6 +340,7 @@ def content(document: Document, instructions: str) -> dict[str, Any]:
             "max_tokens": document.limits.max_tokens,
             "deadline": None if deadline is None else duration(deadline),
         },
-        "memory": document.memory,
+        "memory": CONTEXT if document.context else document.memory,
+        "context": asdict(document.context.spec()) if document.context else None,
         "env": sorted(set(document.env)),
     }

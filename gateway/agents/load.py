@@ -16,7 +16,7 @@ from gateway.agents.digest import digest
 from gateway.agents.document import NAME, Checks, Document, PromptFile, content, seconds
 from gateway.agents.positions import DocumentError, Positions, Problem, read_text
 from gateway.agents.problems import problems_of
-from gateway.agents.spec import EVERYTHING, AgentSpec, ToolGrant
+from gateway.agents.spec import CONTEXT, EVERYTHING, AgentSpec, Context, ToolGrant
 from gateway.agents.strict_yaml import load
 from gateway.agents.variables import VARIABLE, fill
 
@@ -122,6 +122,7 @@ def _read(path: Path, env: Mapping[str, str], root: Path, memories: Collection[s
     filled = fill(data, env, positions, template.env)
     document = _validated(filled, positions, Checks(memories=memories))
     _refuse_repeated_tools(document, positions)
+    _refuse_two_strategies(document, positions)
     if prompt is None:
         text, instructions = str(template.instructions), str(document.instructions)
     else:
@@ -170,6 +171,12 @@ def _refuse_repeated_tools(document: Document, positions: Positions) -> None:
         raise DocumentError([positions.problem(("tools", n), f"`{names[n]}` is listed twice") for n in again])
 
 
+def _refuse_two_strategies(document: Document, positions: Positions) -> None:
+    if document.context and "memory" in document.model_fields_set and document.memory != CONTEXT:
+        message = f"`memory`: with a `context` the strategy is `{CONTEXT}`: leave one of the two out"
+        raise DocumentError([positions.problem(("memory",), message)])
+
+
 def _spec(name: str, document: Document, instructions: str, content_digest: str) -> AgentSpec:
     limits = document.limits
     tools = [
@@ -192,7 +199,8 @@ def _spec(name: str, document: Document, instructions: str, content_digest: str)
         fallbacks=tuple(document.model.fallbacks),
         params=document.model.params.model_dump(exclude_none=True),
         tools=tuple(tools),
-        memory=document.memory,
+        memory=CONTEXT if document.context else document.memory,
+        context=document.context.spec() if document.context else Context(),
         max_steps=limits.max_steps,
         max_tokens=limits.max_tokens,
         deadline=None if limits.deadline is None else seconds(limits.deadline),

@@ -11,6 +11,24 @@ Asks = Literal["always", "never", "destructive"]
 WEEK = 7 * 86400.0
 EVERYTHING = "everything"
 """The memory strategy of an agent that names none: the model sees the whole conversation."""
+CONTEXT = "context"
+"""The memory strategy of an agent whose document has a `context`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the model gets to see of a conversation; None stands for no limit, or for what is not done.
+
+    `budget_tokens` bounds all of it, the new input included and the instructions not. `last` is how many of the newest
+    exchanges are shown, an exchange being a message of the user's and all that follows. `top_k` is how many older ones
+    are, of those that are nearest to the new input. `summary_at` is the part of the budget, above 0 and up to 1, from
+    which on what is older is summarised.
+    """
+
+    budget_tokens: int | None = None
+    last: int | None = None
+    top_k: int = 0
+    summary_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +57,8 @@ class AgentSpec:
     """One agent. `digest` identifies its content (agent_document: sha256 of canonical JSON, names left out).
 
     `params` are sampling options in the vocabulary of `ports.ModelCall.options`. `deadline` is in seconds and
-    spans a whole run; `max_tokens` is the most output tokens of a run. `memory` names a strategy. An empty digest
-    means an agent made up for a raw model.
+    spans a whole run; `max_tokens` is the most output tokens of a run. `memory` names a strategy, `context` is for the
+    one of that name. An empty digest means an agent made up for a raw model.
     """
 
     name: str
@@ -51,6 +69,7 @@ class AgentSpec:
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tools: tuple[ToolGrant, ...] = ()
     memory: str = EVERYTHING
+    context: Context = Context()
     max_steps: int = 12
     max_tokens: int | None = None
     deadline: float | None = None

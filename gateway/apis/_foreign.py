@@ -4,7 +4,7 @@ import json
 from typing import Any, cast
 
 from gateway.errors import InvalidRequest
-from gateway.items import Item, Text, ToolCall, ToolResult, new_id
+from gateway.items import Item, Summary, Text, ToolCall, ToolResult, new_id
 from gateway.tool_names import provider_name
 
 SEARCH = ("rag", "search")
@@ -22,6 +22,16 @@ def to_foreign(raw: dict[str, Any], where: str) -> list[Item]:
                 param=f"{where}.type",
                 code="invalid_value",
             )
+
+
+def own_summary(raw: dict[str, Any]) -> Summary | None:
+    """The summary that a gateway like this one made, as its client sends it back; None for one that cannot be read."""
+    said = "".join(
+        str(cast("dict[str, Any]", one).get("text", "")) for one in listed(raw.get("summary")) if isinstance(one, dict)
+    )
+    if not said:
+        return None
+    return Summary(id=str(raw.get("id") or new_id("cmp")), text=said, digest=str(raw.get("encrypted_content") or ""))
 
 
 def to_search(raw: dict[str, Any]) -> list[Item]:

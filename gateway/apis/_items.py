@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import orjson
 
-from gateway.apis._file_search import file_search_call
-from gateway.apis._foreign import to_foreign
+from gateway.apis._calls import approval_request, function_call, gateway_call
+from gateway.apis._foreign import own_summary, to_foreign
 from gateway.apis._replayed import settle
 from gateway.apis._requests import writable
 from gateway.apis._tool_lists import to_tool_list, tool_list
@@ -24,6 +24,7 @@ from gateway.items import (
     Part,
     Reasoning,
     Refusal,
+    Summary,
     Text,
     ToolCall,
     ToolList,
@@ -71,7 +72,8 @@ def to_item(raw: Wire, where: str) -> list[Item]:
             content, call_id = to_parts(raw.get("output"), f"{where}.output"), text(raw, "call_id", where)
             return [ToolResult(id=identity(raw, "ctco"), call_id=call_id, content=content, type="custom")]
         case "compaction":
-            return [Compaction(id=identity(raw, "cmp"), sealed=text(raw, "encrypted_content", where))]
+            sealed = Compaction(id=identity(raw, "cmp"), sealed=text(raw, "encrypted_content", where))
+            return [own_summary(raw) or sealed]
         case _:
             return to_foreign(raw, where)
 
@@ -292,6 +294,9 @@ def one_to_wire(item: Item) -> Wire:
             }
         case Compaction(id=id, sealed=sealed):
             return {"id": id, "type": "compaction", "encrypted_content": sealed}
+        case Summary(id=id, text=said, digest=digest):
+            shown = [{"type": "summary_text", "text": said}]
+            return {"id": id, "type": "compaction", "encrypted_content": digest, "summary": shown}
 
 
 def parts_in(parts: Iterable[Part]) -> list[Wire]:
@@ -316,74 +321,6 @@ def part_to_wire(part: Part, role: str) -> Wire:
         case File():
             given = {"filename": part.name, "file_data": part.data, "file_url": part.url, "file_id": part.file_id}
             return {"type": "input_file", **{key: value for key, value in given.items() if value}}
-
-
-def function_call(call: ToolCall, status: str) -> Wire:
-    """A call for the client: `custom_tool_call` for a tool that takes free text."""
-    if call.type == "custom":
-        shown = {"call_id": call.call_id, "name": call.name, "input": free_text(call), "status": status}
-        return {"id": call.id, "type": "custom_tool_call", **shown}
-    return {
-        "id": call.id,
-        "type": "function_call",
-        "call_id": call.call_id,
-        "name": call.name,
-        "arguments": call.arguments,
-        "status": status,
-    }
-
-
-def free_text(call: ToolCall) -> str:
-    """The input of a custom tool's call. A model that ignored the form of the arguments may mean them as they are."""
-    try:
-        given: object = orjson.loads(call.arguments)
-    except orjson.JSONDecodeError:
-        return call.arguments
-    match given:
-        case {"input": str(said)}:
-            return said
-        case _:
-            return call.arguments
-
-
-def gateway_call(
-    call: ToolCall, result: ToolResult | None = None, status: str = "in_progress", *, results: bool = False
-) -> Wire:
-    """A call that the gateway runs. `results`: with what a search found."""
-    if call.type == "file_search":
-        return file_search_call(call, result, status, results=results)
-    return mcp_call(call, result, status)
-
-
-def mcp_call(call: ToolCall, result: ToolResult | None = None, status: str = "in_progress") -> Wire:
-    """A failed call tells why in `output`: `error` is a string in openai 2.x and an object in 3.x, so it stays null.
-
-    `status` is that of a call without a result.
-    """
-    if result is not None:
-        status = "failed" if result.is_error else "completed"
-    return {
-        "id": call.id,
-        "type": "mcp_call",
-        "server_label": call.server or NO_SERVER,
-        "name": call.tool or call.name,
-        "arguments": call.arguments,
-        "output": None if result is None else result.text,
-        "error": None,
-        "status": status,
-        "approval_request_id": (result.approval or None) if result else None,
-    }
-
-
-def approval_request(request: ApprovalRequest) -> Wire:
-    """A call that a person must allow."""
-    return {
-        "id": request.id,
-        "type": "mcp_approval_request",
-        "server_label": request.server,
-        "name": request.tool,
-        "arguments": request.arguments,
-    }
 
 
 def metadata_of(raw: Mapping[str, str] | None) -> dict[str, str]:

@@ -16,8 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.apis._body import MOST_VALUES, refuse_too_many_values
 from gateway.errors import GatewayError, InvalidRequest, TooLarge
-from gateway.events import CallsStarted, RunFailed, RunStarted
+from gateway.events import CallsStarted, Event, ItemDone, RunFailed, RunStarted, StepDone
 from gateway.http_server import DISCONNECT, Disconnect
+from gateway.items import Summary
 from gateway.ports import Turn
 from gateway.runs import Run
 
@@ -292,10 +293,16 @@ async def begun(run: Run, request: Request) -> None:
                 for event in batch:
                     if isinstance(event, RunFailed):
                         raise event.error
-                    if not isinstance(event, RunStarted):
+                    if is_shown(event):
                         return
     except TimeoutError:
         return
+
+
+def is_shown(event: Event) -> bool:
+    """Whether an answer has begun with it. A summary of what was said before, and what it took, is none yet."""
+    summary = isinstance(event, ItemDone) and isinstance(event.item, Summary)
+    return not summary and not isinstance(event, RunStarted | StepDone)
 
 
 class EventStream(Response):

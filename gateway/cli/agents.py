@@ -12,6 +12,7 @@ from gateway.agents.document import agent_schema
 from gateway.agents.folder import AgentFolder
 from gateway.agents.load import load_agent
 from gateway.agents.positions import DocumentError
+from gateway.agents.spec import CONTEXT, Context
 from gateway.errors import NotFound
 from gateway.memory import STRATEGIES
 from gateway.settings import Settings
@@ -53,6 +54,8 @@ def show(settings: Settings, name: str) -> None:
         "params": orjson.dumps(dict(agent.params)).decode() if agent.params else "",
         "tools": "\n".join(grant.tool for grant in agent.tools),
         "limits": f"{agent.max_steps} steps, {agent.max_tokens or 'any'} tokens, deadline {agent.deadline or 'none'}",
+        "memory": agent.memory,
+        "context": context(agent.context) if agent.memory == CONTEXT else "",
         "digest": agent.digest,
     }
     for label, value in rows.items():
@@ -64,3 +67,12 @@ def show(settings: Settings, name: str) -> None:
 
 def schema() -> None:
     console.print_json(orjson.dumps(agent_schema()).decode())
+
+
+def context(kept: Context) -> str:
+    """In a line what the model gets to see."""
+    budget = f"{kept.budget_tokens} tokens" if kept.budget_tokens else "no budget"
+    last = f"the last {kept.last} exchanges" if kept.last else "the newest exchanges"
+    nearest = [f"the nearest {kept.top_k} of the older ones"] if kept.top_k else []
+    summary = [f"a summary from {kept.summary_at:.0%} on"] if kept.summary_at else []
+    return "; ".join([budget, last, *nearest, *summary])

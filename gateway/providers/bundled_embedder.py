@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from gateway.embedding import EmbeddingCall, Embeddings
+from gateway.embedding import LOCAL_EMBEDDER, EmbeddingCall, Embeddings
 from gateway.errors import ContextTooLong, ProviderError, ProviderRefused
 from gateway.retrieval.errors import ModelMissing
 from gateway.retrieval.lazy import load_embedder
@@ -19,7 +19,6 @@ from gateway.retrieval.model_files import MODEL_FOLDER
 if TYPE_CHECKING:
     from gateway.retrieval.embedding import Embedder
 
-LOCAL_EMBEDDER = "local/all-minilm-l6-v2"
 DIMENSIONS = 384
 MOST_CHARACTERS = 32_768
 """More than the tokens that the model reads can have; counting those of a text of 20 MB would hold everything up."""

@@ -23,6 +23,7 @@ from gateway.items import (
     Part,
     Reasoning,
     Refusal,
+    Summary,
     Text,
     ToolCall,
     ToolList,
@@ -157,7 +158,7 @@ class Conversation:
                     if any(item is left for left in self._results.get(item.call_id, ())):
                         self._flush()
                         self._take(item.call_id)
-                case ApprovalRequest() | Approval() | ToolList() | Compaction():
+                case ApprovalRequest() | Approval() | ToolList() | Compaction() | Summary():
                     pass
                 case _:
                     assert_never(item)

@@ -164,7 +164,7 @@ def m008_requests(db: Database) -> None:
 
 
 @MIGRATIONS()
-def m011_keys(db: Database) -> None:
+def m009_keys(db: Database) -> None:
     """Idempotency keys, each with what was last made with it.
 
     keys.digest  of the request's body

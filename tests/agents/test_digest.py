@@ -9,6 +9,7 @@ import yaml
 from gateway.agents.digest import canonical
 from gateway.agents.load import load_agent
 from gateway.agents.spec import AgentSpec
+from gateway.memory import STRATEGIES
 
 VECTORS = json.loads((Path(__file__).parent / "digest_vectors.json").read_text())
 
@@ -16,7 +17,7 @@ VECTORS = json.loads((Path(__file__).parent / "digest_vectors.json").read_text()
 def load(folder: Path, text: str, name: str = "a.yaml", env: dict[str, str] | None = None) -> AgentSpec:
     file = folder / name
     file.write_bytes(text.encode())
-    return load_agent(file, env or {})
+    return load_agent(file, env or {}, memories=STRATEGIES)
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["title"] for vector in VECTORS])
@@ -65,10 +66,26 @@ def test_names_short_forms_defaults_order_of_sets_and_composition_do_not_matter(
         BASE.replace("c.d]", "{tool: c.d, effect: read}]"),
         BASE.replace("c.d]", "{tool: c.d, approval: destructive}]"),
         BASE.replace("c.d]", "{tool: c.d, approval: {when: never, timeout: 6d}}]"),
+        BASE + "context: {budget_tokens: 24000}\n",
     ],
 )
 def test_content_matters(tmp_path: Path, other: str) -> None:
     assert load(tmp_path, other).digest != load(tmp_path, BASE).digest
+
+
+CONTEXT = "model: m\ncontext: {budget_tokens: 24000, keep: [{last: 12}, {semantic: {}}, {summary: {}}]}\n"
+
+
+def test_a_context_is_the_same_with_its_defaults_written_out_and_in_any_order(tmp_path: Path) -> None:
+    written = CONTEXT.replace("semantic: {}", "semantic: {top_k: 6}").replace("summary: {}", "summary: {at: 0.75}")
+    turned = CONTEXT.replace("{last: 12}, {semantic: {}}", "{semantic: {}}, {last: 12}")
+    digests = {load(tmp_path, text).digest for text in (CONTEXT, written, turned, CONTEXT + "memory: context\n")}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(("old", "new"), [("12", "11"), ("24000", "24001"), ("semantic: {}", "semantic: {top_k: 5}")])
+def test_a_context_is_content(tmp_path: Path, old: str, new: str) -> None:
+    assert load(tmp_path, CONTEXT.replace(old, new)).digest != load(tmp_path, CONTEXT).digest
 
 
 def test_equal_durations_are_equal(tmp_path: Path) -> None:

@@ -148,7 +148,6 @@ def test_a_mistake_names_file_line_column_and_the_nearest_key(tmp_path: Path, te
     [
         ("governance: {}\n", "2:13: `governance`"),
         ("memory: [{id: history}]\n", "2:9: `memory`"),
-        ("context: {}\n", "2:10: `context`"),
         ("agents: []\n", "2:9: `agents`"),
         ("limits: {max_cost_usd: 1}\n", "2:24: `limits.max_cost_usd`"),
         ("tools: [{tool: a.b, limits: {per_day: 1}}]\n", "2:39: `tools.0.limits.per_day`"),

@@ -1,7 +1,8 @@
 """What is promised of conversations that become long, and of responses that are steered. See `requirements.py`."""
 
-from tests.compat.promised import client, elsewhere
+from tests.compat.promised import elsewhere
 from tests.compat.requirement import REFERENCE, SDK, Requirement
+from tests.compat.with_clients import client
 
 OFFICIAL = "tests/clients/test_long_conversations.py::"
 STEERING = "tests/apis/test_steering.py::"

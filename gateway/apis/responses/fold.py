@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from gateway.apis._items import Wire
 from gateway.apis.responses.stream import ResponseStream
 from gateway.events import Delta, Event, ItemDone, RunFailed, RunStarted, StepDone
-from gateway.items import Item, ToolCall, ToolList, ToolResult, pending_calls
+from gateway.items import Item, Summary, ToolCall, ToolList, ToolResult, pending_calls
 from gateway.ports import Store, StoredTurn, Turn
 from gateway.verdicts import CUT_OFF
 
@@ -19,7 +19,8 @@ def fold(turn: Turn, events: Iterable[Event]) -> Wire:
             continue
         if isinstance(event, RunFailed) and not produced:
             raise event.error
-        produced = produced or (isinstance(event, ItemDone) and not isinstance(event.item, ToolList))
+        # Neither a list of tools nor a summary of what was said before is part of an answer.
+        produced = produced or (isinstance(event, ItemDone) and not isinstance(event.item, ToolList | Summary))
         stream.render(event)
     return stream.response()
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from gateway.apis._items import Wire, free_text, function_call, gateway_call, mcp_call, one_to_wire, part_to_wire
+from gateway.apis._calls import free_text, function_call, gateway_call, mcp_call
+from gateway.apis._items import Wire, one_to_wire, part_to_wire
 from gateway.apis._wire import DONE
 from gateway.apis.responses.to_wire import to_ending, to_response
 from gateway.events import (

@@ -1,0 +1,38 @@
+"""What a turn cannot begin with."""
+
+from collections.abc import Sequence
+
+from gateway.errors import InvalidRequest
+from gateway.items import Item, ToolCall, ToolResult, pending_calls, size_of
+
+
+def refuse_too_long(history: Sequence[Item], most: int, param: str) -> None:
+    if (size := sum(map(size_of, history))) > most:
+        raise InvalidRequest(
+            f"The conversation has {size} characters with this; the limit is {most} (`max_history`).",
+            code="context_length_exceeded",
+            param=param,
+        )
+
+
+def answerable(before: Sequence[Item], given: Sequence[Item], *, runs: bool = True) -> list[ToolCall]:
+    """The calls without a result, all the gateway's. Raises InvalidRequest where OpenAI's rules are broken: every
+    client-run call has its output, every output belongs to a call, and none is given twice. Unless the turn `runs`
+    calls, none may be without a result."""
+    history = [*before, *given]
+    calls = {item.call_id for item in history if isinstance(item, ToolCall)}
+    answered = {item.call_id for item in before if isinstance(item, ToolResult)}
+    for item in given:
+        if not isinstance(item, ToolResult):
+            continue
+        if item.call_id not in calls:
+            raise InvalidRequest(
+                f"No tool call found for function call output with call_id {item.call_id}.", param="input"
+            )
+        if item.call_id in answered:
+            raise InvalidRequest(f"The function call {item.call_id} has its output already.", param="input")
+    open_calls = pending_calls(history)
+    for call in open_calls:
+        if not call.server or not runs:
+            raise InvalidRequest(f"No tool output found for function call {call.call_id}.", param="input")
+    return open_calls

@@ -15,6 +15,7 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
+from gateway.addresses import is_public
 from gateway.errors import InvalidRequest
 
 LARGEST = 20 * 1024 * 1024
@@ -23,7 +24,6 @@ PATIENCE = 15.0
 """Seconds for the whole, redirects included."""
 MOST_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +120,6 @@ def is_literal(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_public(address: str) -> bool:
-    """Whether it is of the internet, and does not stand for one that is not."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 def refused(url: str, why: str) -> InvalidRequest:

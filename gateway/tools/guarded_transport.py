@@ -6,7 +6,6 @@ with what grows when it is unpacked; what it repeats of the client's credentials
 """
 
 import asyncio
-import ipaddress
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from gateway.addresses import is_public
 from gateway.tools.settings import ClientServerSettings
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -147,24 +147,6 @@ def secrets_in(headers: Mapping[str, str]) -> list[bytes]:
     values = [value for name, value in headers.items() if SECRET_HEADER.search(name)]
     found = {part for value in values for part in (value, value.rpartition(" ")[2]) if len(part) >= SHORTEST_SECRET}
     return sorted((part.encode() for part in found), key=len, reverse=True)
-
-
-def is_public(address: str) -> bool:
-    """Whether it is of the internet, and does not stand for one that is not."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_listed(url: str, settings: ClientServerSettings) -> bool:

@@ -1,0 +1,21 @@
+"""Which addresses are of the internet: what a stranger names must not lead into the networks of the host."""
+
+import ipaddress
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""RFC 6052: the last four bytes are an IPv4 address."""
+
+
+def is_public(address: str) -> bool:
+    """Whether it is of the internet, and does not stand for one that is not."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is None and ip in NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved

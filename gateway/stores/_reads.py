@@ -64,10 +64,11 @@ select n from items where turn = ? and n > ? and body ->> '$.kind' = 'tool_resul
 APPROVALS = f"""
 select {APPROVAL} where approvals.owner = :owner and asking.deleted = 0 and approvals.id >= :first
 and approvals.id < :last {{}}
-order by asking.n {{order}}, approvals.rowid {{order}} limit :limit
+order by approvals.rowid {{order}} limit :limit
 """
+"""Not by the turn: a question that is asked again keeps its place."""
 PLACE = """
-select asking.n, approvals.rowid from approvals join turns as asking on asking.n = approvals.turn
+select approvals.rowid from approvals join turns as asking on asking.n = approvals.turn
 where approvals.id = ? and approvals.owner = ? and asking.deleted = 0
 """
 
@@ -186,8 +187,8 @@ def approvals(db: sqlite3.Connection, asked: ApprovalQuery) -> list[StoredApprov
             rows = db.execute(PLACE, (asked.after, asked.owner)).fetchall()
             if not rows:
                 raise NotFound(f"'{asked.after}' not found.", param="after")
-            named |= {"turn": rows[0][0], "row": rows[0][1]}
-            only += f"and (asking.n, approvals.rowid) {'<' if asked.newest_first else '>'} (:turn, :row)"
+            named["row"] = rows[0][0]
+            only += f"and approvals.rowid {'<' if asked.newest_first else '>'} :row"
         sql = APPROVALS.format(only, order="desc" if asked.newest_first else "asc")
         return [load_approval(row) for row in db.execute(sql, named).fetchall()]
 

@@ -9,6 +9,7 @@ from tests.conftest import call, say
 pytestmark = pytest.mark.anyio
 
 FUNCTION = {"type": "function", "name": "ask_user", "parameters": {"type": "object", "properties": {}}}
+HI = {"type": "input_text", "text": "hi"}
 PICTURE = {"type": "input_image", "image_url": "data:image/png;base64," + "A" * 8000}
 
 
@@ -42,7 +43,7 @@ async def test_everything_that_the_model_would_be_sent_counts(start_gateway, hom
             await count(gateway, model="keeper", input="hi", instructions="You help."),
             await count(gateway, input="hi", text={"format": schema}),
         ]
-        picture = await count(gateway, input=[{"role": "user", "content": [PICTURE]}])
+        picture = await count(gateway, input=[{"role": "user", "content": [HI, PICTURE]}])
     assert all(each > plain for each in more)
     # However large a picture is, it is taken to be a thousand tokens.
     assert picture == plain + 1000

@@ -55,10 +55,10 @@ def newest_question(items: Sequence[Item]) -> list[Message]:
     question: list[Message] = []
     for item in reversed(items):
         if isinstance(item, Message) and item.role == "user":
-            question.insert(0, item)
+            question.append(item)
         elif question:
             break
-    return question
+    return question[::-1]
 
 
 def questions(history: Sequence[Item]) -> list[Message]:

@@ -129,9 +129,12 @@ class Engine:
         return tokens_in(replace(call, items=view))
 
     async def _view(
-        self, turn: Turn, history: Sequence[Item], log: RequestLog | None
+        self, turn: Turn, history: list[Item], log: RequestLog | None
     ) -> tuple[Sequence[Item], Sequence[ModelEvent]]:
-        return await self.memories[turn.agent.memory].view(turn, compacted(history), log)
+        """What the model is shown, and what was made for that: it joins the history, and is to be told."""
+        view, made = await self.memories[turn.agent.memory].view(turn, compacted(history), log)
+        history += [event.item for event in made if isinstance(event, ItemDone)]
+        return view, made
 
     async def _sealed(self, turn: Turn, steps: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
         """The events, the model's thoughts with their state for the client to keep."""
@@ -178,7 +181,6 @@ class Engine:
         said: list[Item] = []
         view, made = await self._view(turn, history, call.log)
         for event in made:
-            noted(event, history)
             yield event
         asking = summarising(replace(call, items=view))
         async with aclosing(self._fitted(asking, {}, said, window)) as events:
@@ -218,7 +220,7 @@ class Engine:
 
             view, made = await self._view(turn, history, log)
             for event in made:
-                usage += noted(event, history)
+                usage += (event.usage if isinstance(event, StepDone) else None) or Usage()
                 yield event
             asking = replace(asking, items=view)
             steps, finish = steps + 1, "stop"
@@ -254,8 +256,9 @@ class Engine:
         async with aclosing(self._compact(turn, call, history, window)) as events:
             async for event in events:
                 yield event
-        # What was compacted just now needs no summary besides.
-        view, _ = await self._view(turn, history, call.log)
+        view, made = await self._view(turn, history, call.log)
+        for event in made:
+            yield event
         call = replace(call, items=view)
         async with aclosing(self._asked(turn, call, ours, history, window)) as events:
             async for event in events:
@@ -391,10 +394,3 @@ class Engine:
         specs = {spec.name: spec for spec in await self.toolbox.specs(turn.agent)}
         safe = {name for name, spec in specs.items() if spec.read_only or spec.idempotent}
         return [failure(call, OUTCOME_UNKNOWN) for call in begun if call.name not in safe]
-
-
-def noted(event: ModelEvent, history: list[Item]) -> Usage:
-    """Take what was made for a view into the history. What it cost."""
-    if isinstance(event, ItemDone):
-        history.append(event.item)
-    return (event.usage if isinstance(event, StepDone) else None) or Usage()

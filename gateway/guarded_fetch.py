@@ -34,21 +34,29 @@ class Fetched:
     content: bytes
 
 
-async def fetch(url: str, kinds: Collection[str], hosts: Collection[str] = ()) -> Fetched:
+@dataclass(slots=True)
+class Room:
+    """Bytes that several may still read together."""
+
+    left: int = LARGEST
+
+
+async def fetch(url: str, kinds: Collection[str], hosts: Collection[str] = (), room: Room | None = None) -> Fetched:
     """What is at an http(s) URL, of one of these media types (`image/` stands for all of them).
 
-    `hosts` are names, with a port or without, that may be of this machine or a private network. Raises InvalidRequest.
+    `hosts` are names, with a port or without, that may be of this machine or a private network. `room` is shared with
+    others that are read for the same purpose. Raises InvalidRequest.
     """
     try:
         async with asyncio.timeout(PATIENCE):
-            return await followed(url, kinds, hosts)
+            return await followed(url, kinds, hosts, room or Room())
     except TimeoutError:
         raise refused(url, f"it did not answer within {PATIENCE:g} seconds") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise refused(url, f"it cannot be reached ({type(error).__name__})") from error
 
 
-async def followed(url: str, kinds: Collection[str], hosts: Collection[str]) -> Fetched:
+async def followed(url: str, kinds: Collection[str], hosts: Collection[str], room: Room) -> Fetched:
     here = yarl.URL(url)
     for _ in range(MOST_REDIRECTS + 1):
         listed = is_listed(here, hosts)
@@ -65,11 +73,11 @@ async def followed(url: str, kinds: Collection[str], hosts: Collection[str]) -> 
             if answer.status in REDIRECTS and (location := answer.headers.get("location")):
                 here = here.join(yarl.URL(location))
                 continue
-            return await read(url, answer, kinds)
+            return await read(url, answer, kinds, room)
     raise refused(url, f"it redirects more than {MOST_REDIRECTS} times")
 
 
-async def read(url: str, answer: aiohttp.ClientResponse, kinds: Collection[str]) -> Fetched:
+async def read(url: str, answer: aiohttp.ClientResponse, kinds: Collection[str], room: Room) -> Fetched:
     kind = answer.content_type.lower()
     if answer.status != 200:
         raise refused(url, f"it answered {answer.status}")
@@ -80,8 +88,9 @@ async def read(url: str, answer: aiohttp.ClientResponse, kinds: Collection[str])
     content = bytearray()
     async for piece in answer.content.iter_any():
         content += piece
-        if len(content) > LARGEST:
-            raise refused(url, f"it has more than {LARGEST} bytes")
+        room.left -= len(piece)
+        if room.left < 0:
+            raise refused(url, f"it has more than {LARGEST} bytes, with what else is read for the request")
     return Fetched(kind, bytes(content))
 
 

@@ -161,7 +161,8 @@ class Runs:
         Turns of one conversation never overlap: this one waits for those before it, or, with `wait` false,
         raises ConversationLocked. Raises CallerGone if it is no longer `wanted` when its time has come, NotFound for a
         parent or conversation that is missing or another owner's, and InvalidRequest when the history ends in calls
-        the client has not answered.
+        the client has not answered, or the input has encrypted content that no turn could go on from: once stored it
+        would be in the way of every later one.
         """
         if turn.conversation:
             if self._turnstile.busy(turn.conversation):
@@ -170,6 +171,7 @@ class Runs:
             await self._turnstile.enter(turn.conversation, wait=wait)
         try:
             turn = await self._placed(turn)
+            await self._engine.sealer.opened(turn.input, turn.owner)
             if not wanted():
                 raise CallerGone
             before = await self._store.history(turn.parent) if turn.parent else ()
@@ -213,6 +215,7 @@ class Runs:
         await self._turnstile.enter(turn.conversation)
         try:
             turn = await self._placed(turn)
+            await self._engine.sealer.opened(turn.input, turn.owner)
             before = await self._store.history(turn.parent) if turn.parent else ()
             refuse_too_long([*before, *turn.input], self._max_history, "items")
             turn, answers = await answered(turn, before, self._store)
@@ -361,6 +364,8 @@ class Runs:
     def _part(self, run: Run) -> None:
         del self._live[run.turn.id]
         self._leave(run.turn)
+        # Who holds a run to tell it again must not hold the client's credentials.
+        run.turn = dataclasses.replace(run.turn, servers=())
 
     def _leave(self, turn: Turn) -> None:
         if turn.conversation:

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -31,6 +31,8 @@ LONGEST_KEY = 255
 """Characters, as Stripe has it."""
 MOST_HELD = 256
 """Answers of one dialect that are in no store and can be given again."""
+MOST_BYTES_HELD = 64 * 2**20
+"""Of the bodies that these were asked with."""
 HELD_FOR = 86400.0
 """Seconds."""
 
@@ -40,9 +42,10 @@ Answer = TypeVar("Answer", bound=Response)
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request. `key` is None if it has none. `made` is the id of what it made when it was sent before, empty if it
-    was not, and `held` are its runs, if no store has them."""
+    was not, and `held` are its runs, if no store has them. `size` are the bytes of its body."""
 
     key: IdempotencyKey | None = None
+    size: int = 0
     made: str = ""
     held: Sequence[Run] = ()
 
@@ -51,6 +54,7 @@ class Asked:
 class Held:
     digest: str
     until: float
+    size: int
     runs: Sequence[Run]
 
 
@@ -62,6 +66,7 @@ class IdempotencyKeys:
         self._store = store
         self._turnstile = Turnstile()
         self._held: OrderedDict[str, Held] = OrderedDict()
+        self._bytes = 0
 
     @asynccontextmanager
     async def asked(self, request: Request, body: bytes | bytearray) -> AsyncGenerator[Asked]:
@@ -82,7 +87,7 @@ class IdempotencyKeys:
         place = place_of(request.state.owner, key)
         await self._turnstile.enter(place)
         try:
-            yield await self._known(key, request.state.owner)
+            yield replace(await self._known(key, request.state.owner), size=len(body))
         finally:
             self._turnstile.leave(place)
 
@@ -90,9 +95,9 @@ class IdempotencyKeys:
         now = time.time()
         held = self._held.get(place_of(owner, key))
         if held is not None and held.until > now:
-            digest, asked = held.digest, Asked(key, held.runs[0].turn.id, held.runs)
+            digest, asked = held.digest, Asked(key, made=held.runs[0].turn.id, held=held.runs)
         elif found := await self._store.made_with(key, owner, now):
-            digest, asked = found[0], Asked(key, found[1])
+            digest, asked = found[0], Asked(key, made=found[1])
         else:
             return Asked(key)
         if digest != key.digest:
@@ -108,10 +113,15 @@ class IdempotencyKeys:
         if asked.key is None or turn.stored:
             return
         place = place_of(turn.owner, asked.key)
-        self._held.pop(place, None)
-        self._held[place] = Held(asked.key.digest, time.time() + HELD_FOR, runs)
-        while len(self._held) > MOST_HELD:
-            self._held.popitem(last=False)
+        self._drop(place)
+        self._held[place] = Held(asked.key.digest, time.time() + HELD_FOR, asked.size, runs)
+        self._bytes += asked.size
+        while len(self._held) > MOST_HELD or self._bytes > MOST_BYTES_HELD:
+            self._drop(next(iter(self._held)))
+
+    def _drop(self, place: str) -> None:
+        if (held := self._held.pop(place, None)) is not None:
+            self._bytes -= held.size
 
     async def runs(self, asked: Asked, ids: Callable[[Turn], Sequence[str]] = lambda turn: [turn.id]) -> Sequence[Run]:
         """The runs that this request began before, over or not; empty if it shall begin new ones. `ids` are those of

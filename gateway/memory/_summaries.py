@@ -66,6 +66,11 @@ class Summaries:
             logger.warning("Turn %s goes on without a summary of what is older: %s", turn.id, error)
             self._failed.append(turn.id)
             return summary, covered, ()
+        if not text:
+            # It was answered and paid for all the same.
+            logger.warning("Turn %s goes on without a summary of what is older: the model gave none", turn.id)
+            self._failed.append(turn.id)
+            return summary, covered, (step,)
         digests = digests or await asyncio.to_thread(digests_of, older)
         made = Summary(id=new_id("cmp"), text=text, digest=digests[wanted - 1])
         if not turn.stored:
@@ -85,7 +90,7 @@ class Summaries:
     async def _made(
         self, turn: Turn, budget: int, before: Summary | None, items: Sequence[Item], log: RequestLog | None
     ) -> tuple[str, StepDone]:
-        """The text of a new summary, and what it took. Raises ProviderError, also for an empty one."""
+        """The text of a new summary, which may be empty, and what it took. Raises ProviderError."""
         most = room_of(budget)
         lines = "\n\n".join(line for line in map(transcript, items) if line)
         # What is longer than the budget would not fit into the model either; the newest of it counts.
@@ -109,7 +114,7 @@ class Summaries:
                 elif isinstance(event, StepDone):
                     step = event
         text = text.strip().encode(errors="replace")[: most * BYTES_PER_TOKEN].decode(errors="ignore")
-        if not text or step is None:
+        if step is None:
             raise ProviderError("The model gave no summary.", code="empty_summary")
         return text, step
 

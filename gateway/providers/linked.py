@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from gateway.errors import InvalidRequest, ProviderRefused
-from gateway.guarded_fetch import fetch
+from gateway.guarded_fetch import Fetched, Room, fetch
 from gateway.items import File, Image, Item, Message, Part
 from gateway.ports import ModelCall
 from gateway.providers.targets import Target
 
 MOST_LINKS = 20
-"""URLs of one call."""
+"""URLs of one call, which together have no more bytes than a single one may: they are all in memory at once."""
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 FILES = ("application/pdf", "application/json", "text/")
 
@@ -27,20 +27,23 @@ async def with_contents(call: ModelCall, target: Target, hosts: Collection[str])
         return call
     if len(urls) > MOST_LINKS:
         raise ProviderRefused(f"More than {MOST_LINKS} URLs are not read.", param="url", code="invalid_url")
+    room = Room()
     try:
         async with asyncio.TaskGroup() as reading:
             tasks = {
-                (url, kind): reading.create_task(fetch(url, IMAGES if kind == "image" else FILES, hosts))
+                (url, kind): reading.create_task(fetch(url, IMAGES if kind == "image" else FILES, hosts, room))
                 for url, kind in urls
             }
     except* InvalidRequest as errors:
         first = errors.exceptions[0]
         raise ProviderRefused(str(first), param="url", code="invalid_url") from None
-    found = {
-        key: f"data:{task.result().kind};base64,{base64.b64encode(task.result().content).decode()}"
-        for key, task in tasks.items()
-    }
+    found = await asyncio.to_thread(as_data, {key: task.result() for key, task in tasks.items()})
     return replace(call, items=[filled(item, found) for item in call.items])
+
+
+def as_data(fetched: dict[tuple[str, str], Fetched]) -> dict[tuple[str, str], str]:
+    """As data: URLs. For a thread: they may be megabytes."""
+    return {key: f"data:{it.kind};base64,{base64.b64encode(it.content).decode()}" for key, it in fetched.items()}
 
 
 def links(call: ModelCall, target: Target) -> Iterator[tuple[str, str]]:

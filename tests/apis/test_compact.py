@@ -191,3 +191,18 @@ async def test_a_client_that_parts_a_call_from_its_output_is_understood(start_ga
         await gateway.openai.responses.create(model="helper", input=[*SAID, asked, kept, output])
         kinds = [item.kind for item in gateway.provider.calls[1].items]
     assert kinds == ["message", "message", "tool_call", "message", "tool_result"]
+
+
+async def test_what_cannot_be_opened_does_not_stay_in_a_conversation(start_gateway):
+    forged = {"type": "compaction", "encrypted_content": "hp1.forged"}
+    async with start_gateway(*[[say(text, text)] for text in ("one", "two", "three")]) as gateway:
+        conversation = (await gateway.openai.conversations.create()).id
+        body = {"model": "helper", "conversation": conversation}
+        await gateway.openai.responses.create(**body, input="hi")
+        for more in ({}, {"background": True}, {"stream": True}):
+            answer = await gateway.http.post("/v1/responses", json={**body, "input": [forged, SAID[0]], **more})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_encrypted_content")
+        noted = await gateway.http.post(f"/v1/conversations/{conversation}/items", json={"items": [forged]})
+        assert (noted.status_code, noted.json()["error"]["code"]) == (400, "invalid_encrypted_content")
+        later = await gateway.openai.responses.create(**body, input="again")
+    assert later.output_text == "two"

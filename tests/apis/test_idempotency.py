@@ -1,14 +1,19 @@
 """`Idempotency-Key`: a request that is sent again is answered again, and nothing is done a second time."""
 
 import asyncio
+import gc
 import json
 
 import anyio
 import pytest
 
+from gateway.apis import _idempotency
 from gateway.errors import ProviderOverloaded
+from gateway.ports import Turn
 from tests.apis.asking import BOTH, somebody_else
 from tests.conftest import call, say
+from tests.guests import LOCAL, until
+from tests.servers.guest import TOKEN
 
 pytestmark = pytest.mark.anyio
 
@@ -187,3 +192,34 @@ async def test_an_approval_is_answered_once_and_told_again(start_gateway, carefu
     assert error(other) == (400, "idempotency_key_reused")
     assert json.loads(followed.text.split("data: ")[-2])["response"]["status"] == "completed"
     assert counted() == 1
+
+
+async def test_what_is_held_in_memory_is_bounded_by_its_size(start_gateway, monkeypatch):
+    monkeypatch.setattr(_idempotency, "MOST_BYTES_HELD", 2000)
+    body = {**ASK, "input": "x" * 900, "store": False}
+    async with start_gateway(*[[say(text)] for text in ("one", "two", "three", "four")]) as gateway:
+        for key in ("k1", "k2", "k3"):
+            await post(gateway, "/v1/responses", body, key)
+        again = [await post(gateway, "/v1/responses", body, key) for key in ("k3", "k2", "k1")]
+    assert [answer.headers.get("idempotent-replayed") for answer in again] == ["true", "true", None]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_run_that_is_held_has_no_credentials_any_more(start_gateway, guest):
+    body = {**ASK, "store": False, "tools": [guest.tool()]}
+    async with start_gateway([say("one")], **LOCAL) as gateway:
+        await post(gateway, "/v1/responses", body)
+        again = await post(gateway, "/v1/responses", body)
+        # The connections of a run end in the background.
+        await until(lambda: not servers())
+        assert [turn for turn in turns() if turn.key]
+    assert again.headers["idempotent-replayed"] == "true" and TOKEN not in again.text
+
+
+def turns():
+    gc.collect()
+    return [one for one in gc.get_objects() if isinstance(one, Turn)]
+
+
+def servers():
+    return [server for turn in turns() for server in turn.servers]

@@ -6,8 +6,10 @@ import openai
 import pytest
 
 from gateway.errors import ContextTooLong, ProviderOverloaded
+from gateway.providers.settings import ProviderSettings
 from tests.conftest import call, say
 from tests.memory.conftest import shown, talk
+from tests.upstream import upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -196,3 +198,38 @@ async def test_a_run_that_made_a_summary_and_then_failed_is_an_error_like_anothe
                 model="keeper", input=LONG, previous_response_id=second.id, stream=stream
             )
     assert refused.value.code == "context_length_exceeded"
+
+
+async def test_an_empty_summary_is_answered_and_paid_for_all_the_same(start_gateway, home):
+    agent = f"name: keeper\nmodel: x/m\ninstructions: You help.\ncontext: {CONTEXT}\n"
+    (home / "agents" / "keeper.yaml").write_text(agent)
+    async with upstream({"text": "one"}, {"text": "two"}, {"text": ""}, {"text": "three"}) as seen:
+        provider = ProviderSettings(name="x", base_url=seen.url, api_key="sk-secret-of-the-host")
+        async with start_gateway(providers={"x": provider}, models=("x/*",)) as gateway:
+            third = await talk(gateway, LONG, LONG, LONG)
+            asked = (await gateway.http.get(f"/v1/responses/{third.id}/prompt")).json()["data"]
+    assert third.output_text == "three" and [item.type for item in third.output] == ["message"]
+    assert [(one["status"], one["usage"]["input_tokens"]) for one in asked] == [("completed", 10)] * 2
+    assert third.usage.input_tokens == 20
+
+
+async def test_a_summary_beside_a_compaction_is_kept_and_paid_for(start_gateway, keeper):
+    """The newest question, which a compaction leaves, is too long for the context itself."""
+    keeper(CONTEXT)
+    function = {"type": "function", "name": "ask", "parameters": {"type": "object", "properties": {}}}
+    steps = [[call("ask")], [say("It was compacted.", "c")], [SUMMED], *answers("done")]
+    async with start_gateway(*steps) as gateway:
+        create = gateway.openai.responses.create
+        first = await create(model="keeper", input=LONG * 5, tools=[function])
+        response = await create(
+            model="keeper",
+            input=[{"type": "function_call_output", "call_id": "call_1", "output": LONG * 5}],
+            previous_response_id=first.id,
+            tools=[function],
+            context_management=[{"type": "compaction", "compact_threshold": 500}],
+        )
+        assert len(gateway.provider.calls) == 4 and shown(gateway.provider.calls[-1])[1] == SHOWN
+        stored = await gateway.openai.responses.retrieve(response.id)
+    assert [item.type for item in response.output] == ["compaction", "compaction", "message"]
+    assert stored.output == response.output
+    assert (response.usage.input_tokens, response.usage.output_tokens) == (30, 15)

@@ -8,6 +8,7 @@ import pytest
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
+from gateway import guarded_fetch
 from gateway.guarded_fetch import LARGEST
 from gateway.http_server import server
 from tests.upstream import upstream
@@ -142,3 +143,16 @@ async def test_what_may_not_be_read_is_refused_and_no_model_is_asked(start_gatew
     error = done.json()["error"]
     assert (done.status_code, error["param"], error["code"]) == (400, "url", "invalid_url"), error
     assert (len(web.asked), provider.requests) == (asked, [])
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_all_urls_of_a_request_together_are_bounded(start_gateway, raw, monkeypatch):
+    monkeypatch.setattr(guarded_fetch.Room.__init__, "__defaults__", (2 * len(PNG),))
+    async with files() as web, upstream({"text": "ok"}) as provider:
+        async with start_gateway(**settings(provider, "litellm", "127.0.0.1")) as gateway:
+            answers: list[int] = []
+            for count in (2, 3):
+                parts = [{"type": "input_image", "image_url": f"{web.url}/a.png?{n}"} for n in range(count)]
+                body = {"model": "raw", "input": [{"role": "user", "content": parts}]}
+                answers.append((await gateway.http.post("/v1/responses", json=body)).status_code)
+    assert (answers, len(provider.requests)) == ([200, 400], 1)

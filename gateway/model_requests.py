@@ -4,7 +4,7 @@ Lanes note what they send, the router what failed, the recorder what was answere
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from gateway.errors import GatewayError
@@ -13,9 +13,9 @@ from gateway.events import Usage
 Outcome = Literal["in_progress", "completed", "failed", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ModelRequest:
-    """One request to a provider, and what became of it.
+    """One request to a provider, and what became of it. Only the log changes it, until its outcome is known.
 
     `model` is the id under which the settings know the model. `body` is what was sent, byte for byte; where a key of
     the host's stood in it stands `[key]`, and it is `redacted`. Unless `exact`, somebody else wrote the bytes, and this
@@ -57,8 +57,8 @@ class RequestLog:
         self._settle("cancelled")
 
     def _settle(self, status: Outcome, error: tuple[str, str] | None = None, usage: Usage | None = None) -> None:
-        if self._requests and self._requests[-1].status == "in_progress":
-            self._requests[-1] = replace(self._requests[-1], status=status, error=error, usage=usage)
+        if self._requests and (last := self._requests[-1]).status == "in_progress":
+            last.status, last.error, last.usage = status, error, usage
 
     def over(self) -> Requests:
         """Those whose outcome is known."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import say
 from tests.upstream import upstream
 
 ROOT = Path(__file__).parent.parent
@@ -127,6 +128,17 @@ def test_chat_streams_an_answer_from_a_gateway_of_its_own(home):
             (home / "gateway.yaml").write_text(f"port: 9\nproviders: {{fake: {{base_url: '{provider.url}'}}}}\n")
             (home / "agents" / "talker.yaml").write_text("name: talker\nmodel: fake/m\n")
             return await asyncio.to_thread(homeport, home, "chat", "talker", "-m", "hi")
+
+    status, said = asyncio.run(talked())
+    assert status == 0, said
+    assert "hello there" in said
+
+
+def test_chat_takes_the_address_as_clients_are_given_it(home, start_gateway):
+    async def talked():
+        async with start_gateway([say("hello there")]) as gateway:
+            address = ("--url", f"{gateway.url}/v1", "--key", gateway.key)
+            return await asyncio.to_thread(homeport, home, "chat", "helper", "-m", "hi", *address)
 
     status, said = asyncio.run(talked())
     assert status == 0, said

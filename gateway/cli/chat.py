@@ -34,7 +34,10 @@ def run(settings: Settings, agent: str, message: str | None, url: str | None, ke
 async def _chat(settings: Settings, agent: str, message: str | None, url: str | None, key: str | None) -> None:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(sock_connect=5)))
-        if url is None:
+        if url is not None:
+            # As the gateway says it, and as OpenAI's clients are given it.
+            url = url.rstrip("/").removesuffix("/v1")
+        else:
             url = f"http://{settings.host}:{settings.port}"
             if not await alive(session, url):
                 url = await stack.enter_async_context(own_gateway(settings))

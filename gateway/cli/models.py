@@ -14,7 +14,7 @@ from gateway.settings import weights_folder
 
 console = Console(highlight=False)
 
-INSTALL = "pip install 'homeport[local]'"
+INSTALL = "pip install xllamacpp"
 
 
 def weights_path(environ: Mapping[str, str]) -> Path:

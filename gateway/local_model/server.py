@@ -115,7 +115,10 @@ class LocalModel:
 
     async def _start(self) -> "_Child":
         if not self.path.is_file():
-            raise LocalModelUnavailable("The local model is not on this machine. Get it with: homeport model pull")
+            raise LocalModelUnavailable(
+                "The local model is not on this machine. Set a provider's key, such as OPENAI_API_KEY, or get it with: "
+                "homeport model pull"
+            )
         self._on_state("starting")
         child = await _Child.start(self._options, self.model)
         self._on_state("ready")
@@ -186,7 +189,7 @@ class _Child:
         status = await self.process.wait()
         await asyncio.wait([self._reading])
         if status == _NO_ENGINE:
-            return "The local model needs llama.cpp. Get it with: pip install 'homeport[local]'; homeport model pull"
+            return "The local model needs llama.cpp. Get it with: pip install xllamacpp; homeport model pull"
         # The first complaints are the cause, the others say that it was one.
         reasons = [_LOG_PREFIX.sub("", line) for line in self._complaints][:2]
         return f"llama.cpp ended with status {status}: {' | '.join(reasons) or 'it said nothing'}"

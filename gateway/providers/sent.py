@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -34,12 +35,18 @@ def as_sent(
     )
 
 
-def credentials_of(target: Target, more: Mapping[str, str]) -> Iterable[bytes]:
+def credentials_of(target: Target, more: Mapping[str, str]) -> Sequence[bytes]:
     """The keys as they would stand in JSON, the longest first."""
-    named = {**target.provider.headers, **more}
-    found = {target.api_key, *(value for name, value in named.items() if CREDENTIAL.search(name))}
+    named = (*target.provider.headers.items(), *more.items())
+    return in_json(target.api_key, named, tuple(credentials_in(target.provider.extra)))
+
+
+@lru_cache(maxsize=256)
+def in_json(api_key: str, named: Sequence[tuple[str, str]], inner: Sequence[str]) -> Sequence[bytes]:
+    """See `credentials_of`: the same for every request to one provider."""
+    found = {api_key, *(value for name, value in named if CREDENTIAL.search(name))}
     found.update(part for value in tuple(found) for part in value.split())
-    found.update(credentials_in(target.provider.extra))
+    found.update(inner)
     long = sorted({value for value in found if len(value) >= SHORTEST}, key=len, reverse=True)
     return [orjson.dumps(value)[1:-1] for value in long]
 
@@ -57,6 +64,7 @@ def credentials_in(value: Any) -> Iterable[str]:
             yield from credentials_in(inner)
 
 
+@lru_cache(maxsize=256)
 def shown_url(url: str) -> str:
     """The URL without user, password and fragment, and of its query only the names, but for PUBLIC ones."""
     try:

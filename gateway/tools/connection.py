@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from inspect import cleandoc
 from typing import Any, TextIO, cast
 
 import anyio
@@ -204,7 +205,7 @@ def _refusal(error: MCPError) -> Answer:
 
 def _listed(tool: types.Tool) -> ListedTool:
     notes = tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else {}
-    return ListedTool.annotated(tool.name, tool.description or tool.title or "", tool.input_schema, notes)
+    return ListedTool.annotated(tool.name, cleandoc(tool.description or tool.title or ""), tool.input_schema, notes)
 
 
 async def _listen(client: Client, changed: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateway.tool_names import SERVER_NAME
 
@@ -64,3 +64,11 @@ class ClientServerSettings(BaseModel):
     agents: tuple[str, ...] = ("*",)
     timeout: float = Field(default=60.0, gt=0)
     connect_timeout: float = Field(default=15.0, gt=0)
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if "/" in host:
+                raise ValueError(f"{host!r} is a URL; give the name of the host, or name:port")
+        return hosts

@@ -170,19 +170,19 @@ async def test_weights_that_are_not_there_are_an_error_that_says_how_to_get_them
 
 async def test_without_the_engine_the_error_says_what_to_install(model_file, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(HERE / "without_engine"))
-    with pytest.raises(LocalModelUnavailable, match=r"homeport\[local\]"):
+    with pytest.raises(LocalModelUnavailable, match="pip install xllamacpp"):
         async with LocalModel(model_file):
             pass
 
 
-@pytest.mark.skipif(find_spec("xllamacpp") is None, reason="needs llama.cpp: pip install 'homeport[local]'")
+@pytest.mark.skipif(find_spec("xllamacpp") is None, reason="needs llama.cpp: pip install xllamacpp")
 async def test_llama_cpp_says_why_it_does_not_load_a_file(model_file):
     with pytest.raises(LocalModelUnavailable, match="invalid magic characters"):
         async with LocalModel(model_file):
             pass
 
 
-@pytest.mark.skipif(find_spec("xllamacpp") is None, reason="needs llama.cpp: pip install 'homeport[local]'")
+@pytest.mark.skipif(find_spec("xllamacpp") is None, reason="needs llama.cpp: pip install xllamacpp")
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="needs the weights: homeport model pull")
 async def test_the_real_model_keeps_to_a_schema():
     schema = {"type": "object", "properties": {"country": {"type": "string"}}, "required": ["country"]}

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from gateway.agents.catalog import Catalog
-from gateway.apis._idempotency import Asked, IdempotencyKeys, again, replayed
+from gateway.apis._idempotency import HEADER, Asked, IdempotencyKeys, again, replayed
 from gateway.apis._items import to_wire
 from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
@@ -57,6 +57,8 @@ class Responses:
 
     async def create(self, request: Request) -> Response:
         content = await read_body(request)
+        if HEADER not in request.headers:
+            return await self._answer(await self._begin(request, content, Asked()), request)
         async with self._keys.asked(request, content) as asked:
             known = await self._keys.runs(asked)
             run = known[0] if known else await self._begin(request, content, asked)
@@ -66,7 +68,9 @@ class Responses:
 
     async def _begin(self, request: Request, content: bytes | bytearray, asked: Asked) -> Run:
         body = await parsed(content, ResponsesRequest)
-        turn = replace(await self.turn_of(body, request.state.owner), key=asked.key)
+        turn = await self.turn_of(body, request.state.owner)
+        if asked.key:
+            turn = replace(turn, key=asked.key)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
         run = await self.start(turn, wait=wait, wanted=wanted(request))
         self._keys.hold(asked, [run])

@@ -364,8 +364,9 @@ class Runs:
     def _part(self, run: Run) -> None:
         del self._live[run.turn.id]
         self._leave(run.turn)
-        # Who holds a run to tell it again must not hold the client's credentials.
-        run.turn = dataclasses.replace(run.turn, servers=())
+        if run.turn.servers:
+            # Who holds a run to tell it again must not hold the client's credentials.
+            run.turn = dataclasses.replace(run.turn, servers=())
 
     def _leave(self, turn: Turn) -> None:
         if turn.conversation:

@@ -122,18 +122,24 @@ class Writer:
             if job is None:
                 return
 
-    def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Job]) -> None:
-        """Run the batch in one transaction; if that fails as a whole, each job in its own."""
+    def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Job], *, apart: bool = False) -> None:
+        """Run the batch in one transaction. If an operation fails, once more, each `apart` from the others; if the
+        transaction does, each operation in its own."""
         try:
             connection.execute("begin immediate")
             for job in batch:
-                _run(connection, job)
+                if apart:
+                    _run(connection, job)
+                else:
+                    job.result = job.operation(connection)
             connection.execute("commit")
-        except sqlite3.Error as error:
+        except Exception as error:
             # A full disk may already have rolled the transaction back; a second rollback would raise.
             if connection.in_transaction:
                 connection.rollback()
-            if len(batch) > 1:
+            if not (apart or is_of_the_database(error)):
+                self._commit(connection, batch, apart=True)
+            elif len(batch) > 1:
                 for job in batch:
                     self._commit(connection, [job])
             else:
@@ -169,24 +175,23 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def is_of_the_database(error: Exception) -> bool:
+    """Whether it is not one operation's own fault: out of space, read-only, an I/O error."""
+    return isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError)
+
+
 def _run(connection: sqlite3.Connection, job: _Job) -> None:
     """One operation under a savepoint, so that its failure leaves the others of the batch alone."""
     job.error = None
     connection.execute("savepoint job")
     try:
         job.result = job.operation(connection)
-    except sqlite3.IntegrityError as error:
-        job.error = ValueError(f"Not stored: {error}.")
-        connection.execute("rollback to job")
-    except sqlite3.Error:
-        # Not this operation's own fault: out of space, read-only, an I/O error.
-        raise
-    except (GatewayError, ValueError) as error:
-        job.error = error
-        connection.execute("rollback to job")
     except Exception as error:
-        logger.exception("a write failed")
-        job.error = error
+        if is_of_the_database(error):
+            raise
+        if not isinstance(error, sqlite3.IntegrityError | GatewayError | ValueError):
+            logger.exception("a write failed")
+        job.error = ValueError(f"Not stored: {error}.") if isinstance(error, sqlite3.IntegrityError) else error
         connection.execute("rollback to job")
     connection.execute("release job")
 

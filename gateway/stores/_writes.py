@@ -17,6 +17,10 @@ BEGIN = """
 insert into turns (id, parent, conversation, agent, owner, created_at, request, digest, stored)
 values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+END = """
+update turns set status = ?, ended_at = ?, ending = ?, log = ? where id = ? and status = 'in_progress'
+returning n, deleted
+"""
 ADD = "insert into items (turn, id, output, body) values (?, ?, ?, ?)"
 ASK = """
 insert into approvals (id, expires_at, body, turn, owner) select ?, ?, ?, n, owner from turns where n = ?
@@ -96,7 +100,7 @@ def begin(
     for answer in answers:
         _answer(db, turn, answer)
     if over is not None:
-        _close(db, n, *over)
+        _end(db, turn.id, *over)
     if turn.key is not None:
         _made(db, turn.key, turn.owner, turn.id, turn.created_at)
     if not turn.stored:
@@ -132,11 +136,8 @@ def end(
     sent: Sequence[_requests.Row],
 ) -> tuple[bool, list[int]]:
     """`ending` is `dump_end(end)`. Whether the turn was deleted while it ran, and the n of what was `sent`."""
-    n, deleted = _running(db, turn_id)
+    n, deleted = _end(db, turn_id, end, ending, log)
     _add(db, n, 1, items, requests)
-    _close(db, n, end, ending)
-    if log:
-        db.execute("update turns set log = ? where n = ?", (log, n))
     ns = _requests.add(db, n, sent)
     if deleted:
         _purge(db, n)
@@ -222,10 +223,11 @@ def _running(db: sqlite3.Connection, turn_id: str) -> tuple[int, int]:
     return n, deleted
 
 
-def _close(db: sqlite3.Connection, n: int | None, end: TurnEnd, ending: str) -> None:
-    db.execute(
-        "update turns set status = ?, ended_at = ?, ending = ? where n = ?", (end.status, end.ended_at, ending, n)
-    )
+def _end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, log: bytes = b"") -> tuple[int, int]:
+    """(n, deleted) of the turn that has ended with this."""
+    rows = db.execute(END, (end.status, end.ended_at, ending, log or None, turn_id)).fetchall()
+    # If there is none, this says why.
+    return rows[0] if rows else _running(db, turn_id)
 
 
 def _add(

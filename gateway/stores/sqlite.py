@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from gateway.agents.spec import AgentSpec
 from gateway.errors import GatewayError, StorageFull
 from gateway.items import Answer, IdempotencyKey, Item, StoredApproval
 from gateway.model_requests import Requests
@@ -24,6 +25,8 @@ from gateway.stores._rows import dump_agent, dump_end, dump_items, dump_request,
 from gateway.stores._writer import Writer
 
 SCHEME = "sqlite:///"
+MOST_AGENTS = 1024
+"""Remembered, revisions and those that a request has made its own included."""
 
 
 class SQLiteStore:
@@ -46,7 +49,8 @@ class SQLiteStore:
         self._path = Path(path).absolute()
         self._histories = Histories()
         self._bodies = Bodies()
-        self._agents: set[str] = set()
+        # Agents whose row is there, by the identity of the object, which lives as long as it is in here.
+        self._agents: dict[int, tuple[AgentSpec, str]] = {}
 
     async def __aenter__(self) -> Self:
         try:
@@ -73,15 +77,17 @@ class SQLiteStore:
     async def begin(
         self, turn: Turn, end: TurnEnd | None = None, *, output: Sequence[Item] = (), answers: Sequence[Answer] = ()
     ) -> None:
-        agent, agent_body = dump_agent(turn.agent)
+        spec, agent_body = turn.agent, None
+        _, agent = self._agents.get(id(spec)) or (spec, "")
+        if not agent:
+            agent, agent_body = dump_agent(spec)
         rows, size = dump_items(turn.input)
         added, more = dump_items(output)
-        known = agent in self._agents
         operation = partial(
             _writes.begin,
             turn=turn,
             agent=agent,
-            agent_body=None if known else agent_body,
+            agent_body=agent_body,
             request=dump_request(turn),
             items=rows,
             output=added,
@@ -91,7 +97,9 @@ class SQLiteStore:
         )
 
         def committed(_: None) -> None:
-            self._agents.add(agent)
+            if len(self._agents) >= MOST_AGENTS:
+                self._agents.clear()
+            self._agents[id(spec)] = spec, agent
             self._histories.begun(turn.id, turn.parent, [*turn.input, *output], size + more)
             self._bodies.begun(turn.id, turn.parent)
 

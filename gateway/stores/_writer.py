@@ -55,7 +55,9 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[Sequence[_Job] | None] = SimpleQueue()
+        self._waiting: list[_Job] = []
+        self._busy = False
         self._open = False
 
     async def start(self) -> None:
@@ -70,6 +72,7 @@ class Writer:
     async def stop(self) -> None:
         """Finish what is queued, then close."""
         self._open = False
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -82,8 +85,28 @@ class Writer:
         if not self._open:
             raise StorageFull("The database is closed.")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Job(operation, future, committed))
+        self._waiting.append(_Job(operation, future, committed))
+        if not self._busy:
+            self._busy = True
+            self._loop.call_soon(self._hand_over)
         return future
+
+    def _hand_over(self) -> None:
+        """Give the thread what this round of the loop asked for, and what came while the thread was busy.
+
+        Each batch costs a COMMIT and wakes both threads, which would be dear for every single operation.
+        """
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            self._queue.put(batch)
+
+    def _acknowledge(self, batch: Sequence[_Job]) -> None:
+        for job in batch:
+            _settle(job)
+        self._busy = bool(self._waiting)
+        if self._waiting:
+            # After those who were just told have asked for what they want next.
+            self._loop.call_soon(self._hand_over)
 
     def _main(self, started: asyncio.Future[None]) -> None:
         try:
@@ -105,22 +128,15 @@ class Writer:
         unchecked = True
         while True:
             try:
-                job = self._queue.get(timeout=IDLE if unchecked else None)
+                batch = self._queue.get(timeout=IDLE if unchecked else None)
             except Empty:
                 unchecked = not _empty_log(connection)
                 continue
-            batch: list[_Job] = []
-            while job is not None:
-                batch.append(job)
-                if len(batch) == BATCH or self._queue.empty():
-                    break
-                job = self._queue.get()
-            if batch:
-                self._commit(connection, batch)
-                self._call(_acknowledge, batch)
-                unchecked = True
-            if job is None:
+            if batch is None:
                 return
+            self._commit(connection, batch)
+            self._call(self._acknowledge, batch)
+            unchecked = True
 
     def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Job], *, apart: bool = False) -> None:
         """Run the batch in one transaction. If an operation fails, once more, each `apart` from the others; if the
@@ -150,9 +166,9 @@ class Writer:
     def _abandon(self) -> None:
         """On the loop: nobody serves the queue any more."""
         self._open = False
+        self._hand_over()
         while not self._queue.empty():
-            job = self._queue.get()
-            if job is not None:
+            for job in self._queue.get() or ():
                 _fail(job.future, StorageFull("The database is closed."))
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
@@ -196,14 +212,14 @@ def _run(connection: sqlite3.Connection, job: _Job) -> None:
     connection.execute("release job")
 
 
-def _acknowledge(batch: Sequence[_Job]) -> None:
-    for job in batch:
-        if job.error is not None:
-            _fail(job.future, job.error)
-            continue
-        if job.committed is not None:
-            job.committed(job.result)
-        _succeed(job.future, job.result)
+def _settle(job: _Job) -> None:
+    """On the loop: tell who waits for it."""
+    if job.error is not None:
+        _fail(job.future, job.error)
+        return
+    if job.committed is not None:
+        job.committed(job.result)
+    _succeed(job.future, job.result)
 
 
 def _succeed(future: asyncio.Future[Any], result: Any) -> None:

@@ -139,7 +139,7 @@ class Writer:
             unchecked = True
 
     def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Job], *, apart: bool = False) -> None:
-        """Run the batch in one transaction. If an operation fails, once more, each `apart` from the others; if the
+        """Run the batch in one transaction. If an operation fails, run it once more, each `apart` from the others; if the
         transaction does, each operation in its own."""
         try:
             connection.execute("begin immediate")
@@ -149,7 +149,7 @@ class Writer:
                 else:
                     job.result = job.operation(connection)
             connection.execute("commit")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whose error it is shows when each is run apart
             # A full disk may already have rolled the transaction back; a second rollback would raise.
             if connection.in_transaction:
                 connection.rollback()

@@ -139,7 +139,7 @@ class Writer:
             unchecked = True
 
     def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Job], *, apart: bool = False) -> None:
-        """Run the batch in one transaction. If an operation fails, run it once more, each `apart` from the others; if the
+        """Run the batch in one transaction. If an operation fails, run it again, each `apart` from the others; if the
         transaction does, each operation in its own."""
         try:
             connection.execute("begin immediate")

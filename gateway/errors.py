@@ -62,6 +62,13 @@ class TooLarge(GatewayError):
     status, type, code = 413, "invalid_request_error", "request_too_large"
 
 
+class TooManyKeys(GatewayError):
+    """Too many requests with an Idempotency-Key are under way to keep another answer. Nothing was begun."""
+
+    # 429, not 503: the gateway is well, and who asks less at once, later or without a key is answered.
+    status, type, code = 429, "rate_limit_error", "too_many_idempotency_keys"
+
+
 class ConversationLocked(GatewayError):
     """Another process is currently operating on this conversation. Please retry in a few seconds."""
 

@@ -100,8 +100,8 @@ class ModelCall:
 
     `models` is tried in order: the primary, then the fallbacks; an entry is a LiteLLM model id such as
     `openai/gpt-4o-mini`. `items` is what the model sees, system message included.
-    Unless `live`, nobody watches the deltas, and the provider may ask for the whole answer at once.
-    The provider notes what it sends in `log`, if there is one.
+    Unless `live`, nobody watches the deltas, and the provider may ask for the whole answer at once. It notes requests
+    in `log`, if that is there, and what it reads in `read`, shared by a run's calls: data: URLs by (URL, kind of part).
 
     `options` may hold: temperature, top_p, max_output_tokens, stop, seed, presence_penalty,
     frequency_penalty, logit_bias, tool_choice ("none" | "auto" | "required" | {"name": ...}), parallel_tool_calls,
@@ -115,6 +115,7 @@ class ModelCall:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     live: bool = True
     log: RequestLog | None = None
+    read: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
 
 
 class Provider(Protocol):

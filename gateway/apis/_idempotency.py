@@ -1,14 +1,15 @@
 """`Idempotency-Key`: a request that is sent again with its key gets its answer again, and nothing is done twice.
 
 A key belongs to its owner and to one URL, for 24 hours. What is stored is found in the store; the newest answers that
-are not are held in memory. An answer that failed before any tool was called is not kept: to try again is what the key
-is for.
+are not are held in memory, where no owner can crowd out another and a run that goes on is never forgotten: a request
+that finds no room is refused before it begins. An answer that failed before any tool was called is not kept: to try
+again is what the key is for.
 """
 
 import asyncio
 import hashlib
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.apis._wire import LARGE_BODY
-from gateway.errors import InvalidRequest, NotFound, StorageFull
+from gateway.errors import InvalidRequest, NotFound, StorageFull, TooManyKeys
 from gateway.event_log import retold, unpack
 from gateway.events import CallsStarted, RunCancelled, RunFailed
 from gateway.items import IdempotencyKey
@@ -29,10 +30,12 @@ from gateway.turnstile import Turnstile
 HEADER = "idempotency-key"
 LONGEST_KEY = 255
 """Characters, as Stripe has it."""
-MOST_HELD = 256
-"""Answers of one dialect that are in no store and can be given again."""
-MOST_BYTES_HELD = 64 * 2**20
-"""Of the bodies that these were asked with."""
+MOST_HELD = 64 * 2**20
+"""Bytes of the requests of one dialect whose answers are in no store and can be given again."""
+MOST_OF_ONE = MOST_HELD // 4
+"""Of these, those of one owner. A single request may be larger."""
+LEAST = 2**16
+"""Bytes that a request counts for at least: a quarter of its owner's is 256 answers, and all owners' are 1024."""
 HELD_FOR = 86400.0
 """Seconds."""
 
@@ -50,12 +53,19 @@ class Asked:
     held: Sequence[Run] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
+    """An answer, or the room for it as long as it has no `runs`."""
+
+    owner: str
     digest: str
     until: float
     size: int
-    runs: Sequence[Run]
+    runs: Sequence[Run] = ()
+
+    @property
+    def over(self) -> bool:
+        return bool(self.runs) and all(run.finished for run in self.runs)
 
 
 class IdempotencyKeys:
@@ -65,8 +75,8 @@ class IdempotencyKeys:
         self._runs = runs
         self._store = store
         self._turnstile = Turnstile()
-        self._held: OrderedDict[str, Held] = OrderedDict()
-        self._bytes = 0
+        # The oldest first.
+        self._held: dict[str, Held] = {}
 
     @asynccontextmanager
     async def asked(self, request: Request, body: bytes | bytearray) -> AsyncGenerator[Asked]:
@@ -89,6 +99,8 @@ class IdempotencyKeys:
         try:
             yield replace(await self._known(key, request.state.owner), size=len(body))
         finally:
+            if (held := self._held.get(place)) is not None and not held.runs:
+                del self._held[place]
             self._turnstile.leave(place)
 
     async def _known(self, key: IdempotencyKey, owner: str) -> Asked:
@@ -107,21 +119,36 @@ class IdempotencyKeys:
             )
         return asked
 
-    def hold(self, asked: Asked, runs: Sequence[Run]) -> None:
-        """Keep in mind what this request has begun, if it has a key and no store keeps it."""
-        turn = runs[0].turn
+    def reserve(self, asked: Asked, turn: Turn) -> None:
+        """Make room for the answer to this turn, which is about to begin, if its request has a key and no store keeps
+        it. Raises TooManyKeys: without room it must not begin, or the request sent again would begin it again."""
         if asked.key is None or turn.stored:
             return
         place = place_of(turn.owner, asked.key)
-        self._drop(place)
-        self._held[place] = Held(asked.key.digest, time.time() + HELD_FOR, asked.size, runs)
-        self._bytes += asked.size
-        while len(self._held) > MOST_HELD or self._bytes > MOST_BYTES_HELD:
-            self._drop(next(iter(self._held)))
+        self._held.pop(place, None)
+        size = max(asked.size, LEAST)
+        self._make_room(turn.owner, size)
+        self._held[place] = Held(turn.owner, asked.key.digest, time.time() + HELD_FOR, size)
 
-    def _drop(self, place: str) -> None:
-        if (held := self._held.pop(place, None)) is not None:
-            self._bytes -= held.size
+    def _make_room(self, owner: str, size: int) -> None:
+        """Drop answers, the oldest of whoever holds most first."""
+        while True:
+            sizes = Counter({owner: size})
+            for held in self._held.values():
+                sizes[held.owner] += held.size
+            too_many = sizes[owner] > max(MOST_OF_ONE, size)
+            if not too_many and sizes.total() <= MOST_HELD:
+                return
+            over = [place for place, held in self._held.items() if held.over and (held.owner == owner or not too_many)]
+            if not over:
+                raise TooManyKeys(retry_after=1)
+            del self._held[max(over, key=lambda place: sizes[self._held[place].owner])]
+
+    def hold(self, asked: Asked, runs: Sequence[Run]) -> None:
+        """Keep in mind what this request has begun, where `reserve` has made room for it."""
+        turn = runs[0].turn
+        if asked.key is not None and not turn.stored:
+            self._held[place_of(turn.owner, asked.key)].runs = runs
 
     async def runs(self, asked: Asked, ids: Callable[[Turn], Sequence[str]] = lambda turn: [turn.id]) -> Sequence[Run]:
         """The runs that this request began before, over or not; empty if it shall begin new ones. `ids` are those of

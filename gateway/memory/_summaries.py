@@ -39,7 +39,8 @@ class Summaries:
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._unstored: OrderedDict[tuple[str, str], Summary] = OrderedDict()
+        # By owner, the agent's content and the exchanges: another agent's model is not to read what this one's wrote.
+        self._unstored: OrderedDict[tuple[str, str, str], Summary] = OrderedDict()
         self._failed: deque[str] = deque(maxlen=REMEMBERED)
 
     async def of(
@@ -74,7 +75,7 @@ class Summaries:
         digests = digests or await asyncio.to_thread(digests_of, older)
         made = Summary(id=new_id("cmp"), text=text, digest=digests[wanted - 1])
         if not turn.stored:
-            self._unstored[turn.owner, made.digest] = made
+            self._unstored[turn.owner, turn.agent.digest, made.digest] = made
             if len(self._unstored) > REMEMBERED:
                 self._unstored.popitem(last=False)
         return made, wanted, (ItemDone(made), step)
@@ -82,7 +83,8 @@ class Summaries:
     def _known(self, turn: Turn, stored: Mapping[str, Summary], digests: Sequence[str]) -> tuple[Summary | None, int]:
         """The one that stands for most of the exchanges with these digests, and for how many."""
         for number in reversed(range(len(digests))):
-            summary = stored.get(digests[number]) or self._unstored.get((turn.owner, digests[number]))
+            kept = turn.owner, turn.agent.digest, digests[number]
+            summary = stored.get(digests[number]) or self._unstored.get(kept)
             if summary is not None:
                 return summary, number + 1
         return None, 0

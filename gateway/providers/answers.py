@@ -112,7 +112,10 @@ class EventReader(HttpReader[ModelEvent]):
         if reply is None:
             reply = await self._open()
             if "json" in reply.headers.get("content-type", ""):
-                self._whole(reply.status, await whole(reply, LARGEST_BODY), out)
+                body = await whole(reply, LARGEST_BODY)
+                if len(body) >= LARGEST_BODY:
+                    raise too_large(self._target.provider.name)
+                self._whole(reply.status, body, out)
                 return True
             self._sse = SseParser()
         piece = await reply.piece()

@@ -19,6 +19,7 @@ from gateway.providers.answers import HttpReader, Reader, whole
 from gateway.providers.chat_body import Json
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.litellm_lane import addressed, credentials
+from gateway.providers.litellm_requests import Caller
 from gateway.providers.litellm_shapes import from_exception, plain, refused
 from gateway.providers.openai_wire import wire_headers
 from gateway.providers.targets import Answer, Target
@@ -139,7 +140,8 @@ class LiteLLMEmbeddings(Reader[Embeddings]):
             # A note for the vendor, nothing that changes a vector.
             body.pop("user", None)
         given = {**self._credentials, **target.provider.extra, **addressed(target)}
-        return await litellm.aembedding(**{**body, **given, "model": f"{name}/{target.model}"})
+        with self._litellm.heard(Caller(target.provider.name, most=LARGEST_ANSWER)):
+            return await litellm.aembedding(**{**body, **given, "model": f"{name}/{target.model}"})
 
 
 KNOW_USERS = frozenset({"azure"})

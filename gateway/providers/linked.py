@@ -5,7 +5,7 @@ LiteLLM would, too, on the event loop and from anywhere; it is told not to (`lit
 
 import asyncio
 import base64
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.errors import InvalidRequest, ProviderRefused
@@ -15,30 +15,42 @@ from gateway.ports import ModelCall
 from gateway.providers.targets import Target
 
 MOST_LINKS = 20
-"""URLs of one call, which together have no more bytes than a single one may: they are all in memory at once."""
+"""URLs of one run, which together have no more bytes than a single one may: they are all in memory at once."""
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 FILES = ("application/pdf", "application/json", "text/")
 
 
 async def with_contents(call: ModelCall, target: Target, hosts: Collection[str]) -> ModelCall:
-    """The call as this provider can be asked it. `hosts` as for `fetch`. Raises ProviderRefused."""
-    urls = dict.fromkeys(links(call, target))
-    if not urls:
+    """The call as this provider can be asked it. A URL is read once and is in `call.read` from then on. `hosts` as for
+    `fetch`. Raises ProviderRefused."""
+    wanted = dict.fromkeys(links(call, target))
+    if not wanted:
         return call
-    if len(urls) > MOST_LINKS:
+    if unread := [link for link in wanted if link not in call.read]:
+        call.read.update(await contents(unread, hosts, call.read))
+    found = {link: call.read[link] for link in wanted}
+    return replace(call, items=[filled(item, found) for item in call.items])
+
+
+async def contents(
+    unread: Sequence[tuple[str, str]], hosts: Collection[str], read: Mapping[tuple[str, str], str]
+) -> dict[tuple[str, str], str]:
+    """What is at these URLs, within what others that were `read` leave. Raises ProviderRefused."""
+    if len(read) + len(unread) > MOST_LINKS:
         raise ProviderRefused(f"More than {MOST_LINKS} URLs are not read.", param="url", code="invalid_url")
     room = Room()
+    # In base64 three bytes are four characters.
+    room.left -= sum(map(len, read.values())) * 3 // 4
     try:
         async with asyncio.TaskGroup() as reading:
             tasks = {
                 (url, kind): reading.create_task(fetch(url, IMAGES if kind == "image" else FILES, hosts, room))
-                for url, kind in urls
+                for url, kind in unread
             }
     except* InvalidRequest as errors:
         first = errors.exceptions[0]
         raise ProviderRefused(str(first), param="url", code="invalid_url") from None
-    found = await asyncio.to_thread(as_data, {key: task.result() for key, task in tasks.items()})
-    return replace(call, items=[filled(item, found) for item in call.items])
+    return await asyncio.to_thread(as_data, {link: task.result() for link, task in tasks.items()})
 
 
 def as_data(fetched: dict[tuple[str, str], Fetched]) -> dict[tuple[str, str], str]:
@@ -64,13 +76,13 @@ def is_read_by(target: Target, url: str) -> bool:
     return target.lane == "transformed" and target.litellm_provider == "anthropic" and url.startswith("https://")
 
 
-def filled(item: Item, found: dict[tuple[str, str], str]) -> Item:
+def filled(item: Item, found: Mapping[tuple[str, str], str]) -> Item:
     if not isinstance(item, Message):
         return item
     return replace(item, content=tuple(filled_part(part, found) for part in item.content))
 
 
-def filled_part(part: Part, found: dict[tuple[str, str], str]) -> Part:
+def filled_part(part: Part, found: Mapping[tuple[str, str], str]) -> Part:
     match part:
         case Image(url=url) if data := found.get((url, part.kind)):
             return replace(part, url=data)

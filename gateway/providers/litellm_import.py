@@ -15,7 +15,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from gateway.providers.litellm_requests import Listener, Told, listened
+from gateway.providers.litellm_requests import Caller, Listener, listened
 from gateway.slow_import import import_now
 
 BEFORE_IMPORT = {
@@ -54,10 +54,10 @@ class LiteLLM:
         return self._module
 
     @contextmanager
-    def heard(self, told: Told) -> Generator[None]:
-        """Tell of each request that LiteLLM sends in this context. It must have been loaded."""
+    def heard(self, caller: Caller) -> Generator[None]:
+        """What LiteLLM sends in this context is the caller's. It must have been loaded."""
         assert self._listener is not None
-        before = self._listener.set(told)
+        before = self._listener.set(caller)
         try:
             yield
         finally:

@@ -19,6 +19,7 @@ from gateway.ports import ModelCall
 from gateway.providers.answers import Reader, decoder
 from gateway.providers.chat_body import Json, chat_body, tool_body
 from gateway.providers.litellm_import import LiteLLM, variables
+from gateway.providers.litellm_requests import Caller
 from gateway.providers.litellm_shapes import as_chunk, fitted, from_exception
 from gateway.providers.sent import as_sent
 from gateway.providers.targets import Answer, Target
@@ -73,7 +74,7 @@ class LiteLLMAnswer(Reader[ModelEvent]):
         super().__init__(target)
         self._litellm = litellm
         self._body = body
-        self._live = call.live
+        self._live = call.live and target.litellm_provider not in NO_STREAM
         self._secrets = (*target.secrets, *credentials.values())
         self._credentials = credentials
         self._log = call.log
@@ -136,15 +137,12 @@ class LiteLLMAnswer(Reader[ModelEvent]):
 
     @contextmanager
     def _listening(self) -> Generator[None]:
-        """Note what LiteLLM sends; what it was given, where that is not heard."""
-        if self._log is None:
-            yield
-            return
+        """Bound what LiteLLM reads, and note what it sends; what it was given, where that is not heard."""
         try:
-            with self._litellm.heard(self._note):
+            with self._litellm.heard(Caller(self._target.provider.name, self._note, live=self._live)):
                 yield
         finally:
-            if self._request and not self._heard:
+            if self._log is not None and self._request and not self._heard:
                 self._note(self._target.base_url, orjson.dumps(self._request), exact=False)
 
     def _note(self, url: str, body: bytes, *, exact: bool = True) -> None:
@@ -172,7 +170,7 @@ class LiteLLMAnswer(Reader[ModelEvent]):
                 **request,
                 **addressed(target),
                 "model": model,
-                "stream": self._live and target.litellm_provider not in NO_STREAM,
+                "stream": self._live,
                 "_skip_mcp_handler": True,
             }
         )

@@ -99,10 +99,10 @@ def refused(vendor: str, option: str) -> ProviderRefused:
 
 def from_exception(provider: str, error: Exception, secrets: Iterable[str]) -> ProviderError:
     """What LiteLLM raised, by what the vendor answered: LiteLLM's own classes are chosen by words of the message."""
-    if isinstance(error, ProviderError):
-        return error
     chain = list(causes(error))
     for cause in chain:
+        if isinstance(cause, ProviderError):
+            return cause
         response: Any = getattr(cause, "response", None)
         if type(cause).__name__ == "HTTPStatusError" and response is not None:
             return from_response(provider, response.status_code, lower(response.headers), body_of(response), secrets)

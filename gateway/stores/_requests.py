@@ -37,6 +37,8 @@ WINDOW, MEMORY = -13, 6
 
 Row = tuple[str, bytes, int | None, int, int, int, bytes]
 """What `add` puts into a row besides its n: NAMES."""
+BEFORE = -1
+"""As `base`: the row before this one, which gets its n when it is added."""
 NAMES = ("head", "digest", "base", "first", "last", "size", "rest")
 ADD = f"""
 insert into requests (n, head, digest, base, first, last, size, rest)
@@ -90,7 +92,9 @@ class Bodies:
         """They are in the database, under these n."""
         if requests:
             known = self._known.get(turn_id)
-            depth = known.depth + 1 if known is not None and rows[-1][2] is not None else 0
+            depth = known.depth if known is not None else 0
+            for _, _, base, *_ in rows:
+                depth = depth + 1 if base is not None else 0
             self._put(turn_id, Known(ns[-1], depth, requests[-1].body))
 
     def _put(self, turn_id: str, known: Known) -> None:
@@ -116,6 +120,7 @@ def pack(requests: Requests, base: Known | None) -> list[Row]:
             n, first, last = (base.n, first, last) if 2 * (first + last) > len(body) else (None, 0, 0)
         rest = squeezed(body[first : len(body) - last])
         rows.append((head(request), hashlib.sha256(body).digest(), n, first, last, len(body), rest))
+        base = Known(BEFORE, 0 if n is None or base is None else base.depth + 1, body)
     return rows
 
 
@@ -129,7 +134,12 @@ def squeezed(rest: bytes) -> bytes:
 
 def add(db: sqlite3.Connection, turn: int, rows: Sequence[Row]) -> list[int]:
     """Put them behind those that the turn has. Returns their n."""
-    return [db.execute(ADD, {"turn": turn, **dict(zip(NAMES, row, strict=True))}).lastrowid or 0 for row in rows]
+    ns: list[int] = []
+    for row in rows:
+        fields = dict(zip(NAMES, row, strict=True))
+        base = ns[-1] if fields["base"] == BEFORE else fields["base"]
+        ns.append(db.execute(ADD, {**fields, "turn": turn, "base": base}).lastrowid or 0)
+    return ns
 
 
 def remove(db: sqlite3.Connection, turn: int) -> None:

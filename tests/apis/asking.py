@@ -60,7 +60,7 @@ def told(gateway):
     return [item.text for item in gateway.provider.calls[-1].items if item.kind == "tool_result"]
 
 
-def somebody_else(gateway):
+def somebody_else(gateway, name="somebody else"):
     """A client with a key of its own."""
-    key = KeyRing(gateway.settings.keys_path).create("somebody else")
+    key = KeyRing(gateway.settings.keys_path).create(name)
     return httpx.AsyncClient(base_url=gateway.url, headers={"authorization": f"Bearer {key}"}, timeout=30)

@@ -194,14 +194,79 @@ async def test_an_approval_is_answered_once_and_told_again(start_gateway, carefu
     assert counted() == 1
 
 
-async def test_what_is_held_in_memory_is_bounded_by_its_size(start_gateway, monkeypatch):
-    monkeypatch.setattr(_idempotency, "MOST_BYTES_HELD", 2000)
-    body = {**ASK, "input": "x" * 900, "store": False}
-    async with start_gateway(*[[say(text)] for text in ("one", "two", "three", "four")]) as gateway:
+@pytest.fixture
+def small(monkeypatch):
+    """Memory for three answers, of which one owner may have two."""
+    for name, size in {"MOST_HELD": 3000, "MOST_OF_ONE": 2000, "LEAST": 1000}.items():
+        monkeypatch.setattr(_idempotency, name, size)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("path", ["/v1/responses#unstored", "/v1/chat/completions"])
+async def test_an_owner_loses_the_oldest_answers_and_nobody_elses(start_gateway, path):
+    steps = [[say(text)] for text in ("theirs", "one", "two", "three", "one again")]
+    async with start_gateway(*steps) as gateway, somebody_else(gateway) as stranger:
+        theirs = await post(gateway, path, BODIES[path], http=stranger)
         for key in ("k1", "k2", "k3"):
-            await post(gateway, "/v1/responses", body, key)
-        again = [await post(gateway, "/v1/responses", body, key) for key in ("k3", "k2", "k1")]
+            await post(gateway, path, BODIES[path], key)
+        again = [await post(gateway, path, BODIES[path], key) for key in ("k3", "k2", "k1")]
+        told = await post(gateway, path, BODIES[path], http=stranger)
     assert [answer.headers.get("idempotent-replayed") for answer in again] == ["true", "true", None]
+    assert (told.content, told.headers["idempotent-replayed"]) == (theirs.content, "true")
+
+
+@pytest.mark.usefixtures("small")
+async def test_what_is_short_for_all_is_taken_from_who_holds_most(start_gateway):
+    path, body = "/v1/chat/completions", CHAT
+    steps = [[say(text)] for text in ("first", "one", "two", "another", "one again")]
+    async with start_gateway(*steps) as gateway, somebody_else(gateway) as second, somebody_else(gateway, "c") as third:
+        await post(gateway, path, body, http=second)
+        for key in ("k1", "k2"):
+            await post(gateway, path, body, key)
+        await post(gateway, path, body, http=third)
+        told = [await post(gateway, path, body, http=http) for http in (second, third)]
+        again = [await post(gateway, path, body, key) for key in ("k2", "k1")]
+    assert [answer.headers.get("idempotent-replayed") for answer in told + again] == ["true", "true", "true", None]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("path", ["/v1/responses#unstored", "/v1/chat/completions"])
+async def test_a_run_that_goes_on_is_not_forgotten_and_one_without_room_does_not_begin(start_gateway, path):
+    hold = asyncio.Event()
+    steps = [[hold, say("one")], [hold, say("one")], [say("theirs")], [say("three")]]
+    async with start_gateway(*steps) as gateway, somebody_else(gateway) as stranger:
+        answers = []
+
+        async def ask(key):
+            answers.append(await post(gateway, path, BODIES[path], key))
+
+        async with anyio.create_task_group() as asking:
+            for key in ("k1", "k2"):
+                asking.start_soon(ask, key)
+            while len(gateway.provider.calls) < 2:
+                await anyio.lowlevel.checkpoint()
+            refused = await post(gateway, path, BODIES[path], "k3")
+            theirs = await post(gateway, path, BODIES[path], http=stranger)
+            assert len(gateway.provider.calls) == 3
+            hold.set()
+        told = [await post(gateway, path, BODIES[path], key) for key in ("k1", "k2", "k3")]
+    assert error(refused) == (429, "too_many_idempotency_keys")
+    assert (refused.json()["error"]["type"], refused.headers["retry-after"]) == ("rate_limit_error", "1")
+    assert theirs.status_code == 200
+    assert sorted(answer.content for answer in told[:2]) == sorted(answer.content for answer in answers)
+    assert (told[2].status_code, told[2].headers.get("idempotent-replayed")) == (200, None)
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_request_that_does_not_begin_takes_no_room(start_gateway):
+    """Nor does one that is larger than what an owner may have, when it is the only one."""
+    unknown = {**CHAT, "messages": [{"role": "tool", "tool_call_id": "c", "content": "?"}]}
+    async with start_gateway([say("one")], [say("two")]) as gateway:
+        for key in ("k1", "k2", "k3"):
+            assert (await post(gateway, "/v1/chat/completions", unknown, key)).status_code == 400
+        large = {**CHAT, "user": "x" * 2500}
+        answers = [await post(gateway, "/v1/chat/completions", large) for _ in range(2)]
+    assert [answer.headers.get("idempotent-replayed") for answer in answers] == [None, "true"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

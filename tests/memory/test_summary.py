@@ -176,6 +176,24 @@ async def test_a_run_of_several_steps_makes_it_once(start_gateway, keeper):
     assert [item.type for item in response.output] == ["compaction", "mcp_call", "message"]
 
 
+async def test_another_agent_does_not_have_the_summary_of_what_is_not_stored(start_gateway, keeper, home):
+    keeper(CONTEXT)
+    text = (home / "agents" / "keeper.yaml").read_text()
+    (home / "agents" / "other.yaml").write_text(text.replace("keeper", "other").replace("You help.", "You judge."))
+    said = [{"role": role, "content": f"{LONG}{number}"} for number in (1, 2) for role in ("user", "assistant")]
+    said.append({"role": "user", "content": "third"})
+    steps = [[SUMMED], *answers("three"), [say("They argued.", "t")], *answers("four", "five")]
+    async with start_gateway(*steps) as gateway:
+        for model in ("keeper", "other", "keeper"):
+            await gateway.openai.chat.completions.create(model=model, messages=said)
+        calls = gateway.provider.calls
+    assert [shown(calls[number]) for number in (1, 3, 4)] == [
+        ["You help.", SHOWN, "third"],
+        ["You judge.", SHOWN.replace("talked", "argued"), "third"],
+        ["You help.", SHOWN, "third"],
+    ]
+
+
 async def test_what_is_said_decides_which_summary_a_conversation_has(start_gateway, keeper):
     keeper(CONTEXT)
     steps = [[SUMMED], *answers("three"), [say("They argued.", "t")], *answers("four")]

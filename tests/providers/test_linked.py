@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import random
 
 import pytest
 from starlette.responses import RedirectResponse, Response
@@ -11,11 +12,16 @@ from starlette.routing import Route, Router
 from gateway import guarded_fetch
 from gateway.guarded_fetch import LARGEST
 from gateway.http_server import server
+from gateway.providers import linked
+from gateway.providers.settings import Limits
+from gateway.tools.settings import ServerSettings
 from tests.upstream import upstream
 
 pytestmark = pytest.mark.anyio
 
 PNG = b"\x89PNG\r\n\x1a\n"
+PHOTO = PNG + random.Random(1).randbytes(1_000_000)
+BUSY = {"status": 503, "error": {"error": {"message": "Come back."}}, "headers": {"retry-after": "0"}}
 
 
 class Files:
@@ -46,6 +52,8 @@ class Files:
                 return Response("<p>", media_type="text/html")
             case "paper.pdf":
                 return Response(b"%PDF-", media_type="application/pdf")
+            case "photo.png":
+                return Response(PHOTO, media_type="image/png")
             case "a.png":
                 return Response(PNG, media_type="image/png")
             case _:
@@ -156,3 +164,44 @@ async def test_all_urls_of_a_request_together_are_bounded(start_gateway, raw, mo
                 body = {"model": "raw", "input": [{"role": "user", "content": parts}]}
                 answers.append((await gateway.http.post("/v1/responses", json=body)).status_code)
     assert (answers, len(provider.requests)) == ([200, 400], 1)
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_a_url_is_read_and_stored_once_for_all_attempts_and_steps_of_a_turn(start_gateway, home):
+    model = "{primary: acme/one, fallbacks: [acme/two]}"
+    (home / "agents" / "raw.yaml").write_text(f"name: raw\nmodel: {model}\ntools: [clock.now]\n")
+    calls = {"call": ("clock__now", '{"zone": "CET"}')}
+    async with files() as web, upstream(BUSY, BUSY, calls, BUSY, {"text": "ok"}, {"text": "again"}) as provider:
+        acme = settings(provider, "litellm", "127.0.0.1")
+        clock = ServerSettings(module="tests.servers.clock", settings={"folder": str(home)})
+        async with start_gateway(**acme, servers={"clock": clock}, limits=Limits(retries=1)) as gateway:
+            done = (await gateway.http.post("/v1/responses", json=image(f"{web.url}/photo.png"))).json()
+            assert len(web.asked) == 1
+            shown = (await gateway.http.get(f"/v1/responses/{done['id']}/prompt")).json()["data"]
+            more = {"model": "raw", "input": "And?", "previous_response_id": done["id"]}
+            await gateway.http.post("/v1/responses", json=more)
+    assert len(web.asked) == 2
+    data = f"data:image/png;base64,{base64.b64encode(PHOTO).decode()}"
+    assert [data in sent.decode() for sent in provider.bodies] == [True] * 6
+    assert [each["body"].encode() for each in shown] == provider.bodies[:5]
+    stored = sum(file.stat().st_size for file in (home / "data").rglob("*") if file.is_file())
+    assert stored < 2 * len(PHOTO)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("room", "links", "status"), [(35, 2, 200), (34, 2, 400), (35, 1, 400)])
+async def test_what_was_read_before_in_a_turn_counts(start_gateway, home, monkeypatch, room, links, status):
+    """The first model can read the image itself, and the fallback cannot. The file counts for 27 bytes."""
+    model = "{primary: able/one, fallbacks: [acme/one]}"
+    (home / "agents" / "raw.yaml").write_text(f"name: raw\nmodel: {model}\n")
+    monkeypatch.setattr(guarded_fetch.Room.__init__, "__defaults__", (room,))
+    monkeypatch.setattr(linked, "MOST_LINKS", links)
+    async with files() as web, upstream(BUSY, {"text": "ok"}) as provider:
+        acme = settings(provider, "litellm", "127.0.0.1")
+        able = settings(provider, "openai")["providers"]["acme"]
+        async with start_gateway(**acme | {"providers": {"able": able, **acme["providers"]}}) as gateway:
+            file = {"type": "input_file", "file_url": f"{web.url}/paper.pdf"}
+            body = image(f"{web.url}/a.png")
+            body["input"][0]["content"].append(file)
+            done = await gateway.http.post("/v1/responses", json=body)
+    assert done.status_code == status, done.text

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 from dataclasses import replace
 
@@ -18,7 +19,9 @@ from gateway.errors import (
     ProviderTimeout,
 )
 from gateway.events import StepDone, TextDelta
+from gateway.providers.answers import LARGEST_BODY
 from gateway.providers.settings import Limits
+from gateway.providers.sse import LONGEST_EVENT
 from tests.providers.conftest import ask
 from tests.providers.replay import Answer, Upstream
 from tests.providers.wires import LEGS
@@ -28,6 +31,7 @@ pytestmark = pytest.mark.anyio
 every_lane = pytest.mark.parametrize("leg", LEGS, ids=lambda leg: f"{leg.lane}-{leg.vendor}")
 
 OPEN_ENDED = Limits(first_token=30, idle=30, total=60, retries=0)
+ONCE_MORE = Limits(first_token=30, idle=30, total=60, retries=1)
 
 
 async def failure(asking, leg, answer, limits=OPEN_ENDED):
@@ -291,3 +295,38 @@ async def warm(asking, leg):
     if leg.lane != "openai":
         async with Upstream(Answer(leg.whole)) as upstream, asking(upstream.url, **leg.settings) as router:
             await router()
+
+
+@every_lane
+async def test_an_event_without_an_end_is_given_up_and_not_asked_for_again(asking, leg):
+    endless = Answer(leg.whole[: leg.begun] + b"data: " + b"a" * (LONGEST_EVENT + 1))
+    async with Upstream(endless) as upstream, asking(upstream.url, limits=ONCE_MORE, **leg.settings) as router:
+        with pytest.raises(ProviderError) as caught:
+            await router()
+    assert (caught.value.code, len(upstream.requests)) == ("answer_too_large", 1)
+
+
+@every_lane
+async def test_a_whole_answer_that_is_too_large_is_given_up(asking, leg):
+    endless = Answer(b"[" + b" " * LARGEST_BODY, content_type="application/json")
+    async with Upstream(endless) as upstream, asking(upstream.url, limits=ONCE_MORE, **leg.settings) as router:
+        with pytest.raises(ProviderError) as caught:
+            await router(replace(ask(), live=False))
+    assert (caught.value.code, len(upstream.requests)) == ("answer_too_large", 1)
+
+
+@every_lane
+async def test_of_an_error_only_the_beginning_is_read(asking, leg):
+    answer = Answer(b'{"error": {"message": "' + b"a" * LARGEST_BODY, 429, "application/json")
+    error, _ = await failure(asking, leg, answer)
+    assert isinstance(error, ProviderRateLimited)
+
+
+@every_lane
+async def test_a_compressed_answer_is_not_asked_for_and_not_read(asking, leg):
+    packed = Answer(gzip.compress(leg.whole), headers={"content-encoding": "gzip"})
+    async with Upstream(packed) as upstream, asking(upstream.url, limits=OPEN_ENDED, **leg.settings) as router:
+        with pytest.raises(ProviderError) as caught:
+            await router()
+    assert (caught.value.status, caught.value.code) == (502, "provider_unreachable")
+    assert upstream.requests[0].headers.get("accept-encoding", "identity") == "identity"

@@ -71,6 +71,7 @@ class Responses:
         turn = await self.turn_of(body, request.state.owner)
         if asked.key:
             turn = replace(turn, key=asked.key)
+            self._keys.reserve(asked, turn)
         wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
         run = await self.start(turn, wait=wait, wanted=wanted(request))
         self._keys.hold(asked, [run])

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,12 @@ def test_a_key_is_the_last_word_of_create_and_never_shown_again(home):
     assert key not in listed
 
 
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_it_says_which_version_it_is(home, option):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert homeport(home, option) == (0, f"homeport {project['version']}\n")
+
+
 def test_revoking_an_unknown_key_is_an_error_that_says_so(home):
     status, said = homeport(home, "keys", "revoke", "nobody")
     assert status == 1
@@ -58,9 +65,9 @@ def test_a_mistake_that_looks_like_markup_is_shown_as_it_was_written(home):
 
 
 def test_an_agent_is_shown_with_its_digest(home):
-    status, said = homeport(home, "agent", "show", "helper")
+    status, said = homeport(home, "agent", "show", "helper", COLUMNS="40")
     assert status == 0
-    assert "sha256:" in said
+    assert re.search(r"sha256:[0-9a-f]{64}\n", said), said
     assert "You help." in said
 
 

@@ -46,6 +46,8 @@ def show(settings: Settings, name: str) -> None:
     if (agent := folder.agents.get(name)) is None:
         raise NotFound(f"There is no agent named {name!r}. Here are: {', '.join(sorted(folder.agents)) or 'none'}.")
     table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
     rows = {
         "name": agent.name,
         "description": agent.description,
@@ -56,12 +58,13 @@ def show(settings: Settings, name: str) -> None:
         "limits": f"{agent.max_steps} steps, {agent.max_tokens or 'any'} tokens, deadline {agent.deadline or 'none'}",
         "memory": agent.memory,
         "context": context(agent.context) if agent.memory == CONTEXT else "",
-        "digest": agent.digest,
     }
-    for label, value in rows.items():
-        if value:
-            table.add_row(f"[bold]{label}[/]", value)
+    shown = {label: value for label, value in rows.items() if value}
+    for label, value in shown.items():
+        table.add_row(label, escape(value))
     console.print(table)
+    # To be compared and copied: in one piece, however narrow the terminal is.
+    console.print(f"  [bold]{'digest'.ljust(max(map(len, shown)))}[/]    {agent.digest}", soft_wrap=True)
     console.print(Syntax(agent.instructions, "markdown", word_wrap=True))
 
 

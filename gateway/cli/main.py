@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,21 @@ Agents = Annotated[Path | None, typer.Option("--agents", help="The folder of age
 
 def settings_of(config: Path | None = None, **overrides: Any) -> Settings:
     return read_settings(os.environ, config, overrides)
+
+
+def show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"homeport {version('homeport')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    asked: Annotated[
+        bool, typer.Option("--version", "-V", is_eager=True, callback=show_version, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """What is true of every subcommand; `--version` is answered before one is looked for."""
 
 
 @app.command("serve")

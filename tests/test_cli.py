@@ -10,6 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import say
@@ -18,12 +19,15 @@ from tests.upstream import upstream
 ROOT = Path(__file__).parent.parent
 
 
-def homeport(home, *arguments, typed="", **environment):
+def environment(home, **more):
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT), **more}
+
+
+def homeport(home, *arguments, typed="", **more):
     """Run the command in an empty home, and type into it; its exit status and what it printed."""
-    clean = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "gateway", *arguments]
     done = subprocess.run(
-        command, cwd=home, env={**clean, **environment}, input=typed, capture_output=True, text=True, check=False
+        command, cwd=home, env=environment(home, **more), input=typed, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -172,11 +176,46 @@ def test_chat_asks_the_person_about_a_call_that_needs_it(home, typed, runs):
     assert (told == "counted", (home / "tally").exists()) == (runs, runs)
 
 
+class Serving:
+    """A gateway that `homeport serve` started in this home, and what it printed: `shown`, and `said` on stderr."""
+
+    def __init__(self, home, *arguments, **more):
+        command = [sys.executable, "-m", "gateway", "serve", "--port", "0", *arguments]
+        self.process = subprocess.Popen(
+            command, cwd=home, env=environment(home, **more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.shown = self.said = ""
+        while "Ctrl-C" not in self.shown:
+            self.shown += (line := self.process.stdout.readline())
+            assert line, self.process.stderr.read()
+        self.url = re.search(r"http://127\.0\.0\.1:\d+", self.shown)[0]
+        self.key = (home / ".data" / "local.key").read_text().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.send_signal(signal.SIGINT)
+        _, rest = self.process.communicate(timeout=60)
+        self.said += rest
+
+    def until(self, what):
+        """Read its log until there is `what`."""
+        while what not in self.said:
+            self.said += (line := self.process.stderr.readline())
+            assert line, self.said
+
+    def post(self, path, body):
+        headers = {"authorization": f"Bearer {self.key}"}
+        return httpx.post(f"{self.url}{path}", json=body, headers=headers, timeout=30)
+
+
 def test_serve_shows_the_key_in_a_terminal_only(home):
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command, cwd=home, env=environment, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=home, env=environment(home), stdout=theirs, stderr=subprocess.DEVNULL
+    ) as process:
         os.close(theirs)
         shown = ""
         while "Ctrl-C" not in shown:
@@ -188,24 +227,34 @@ def test_serve_shows_the_key_in_a_terminal_only(home):
 
 def test_serve_prints_what_one_needs_and_stops_cleanly(home):
     (home / "agents" / "wrong.yaml").write_text("model: openai/x\n'[/b]': hi\n")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
-    process = subprocess.Popen(
-        command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    lines = []
-    while not lines or "Ctrl-C" not in lines[-1]:
-        lines.append(process.stdout.readline())
-        assert lines[-1], process.stderr.read()
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    shown = "".join(lines)
-    assert re.search(r"http://127\.0\.0\.1:\d+/v1", shown)
-    assert re.search(r"wrong\.yaml:2:1: unknown key `\[/b\]`", shown)
+    with Serving(home) as gateway:
+        pass
+    assert re.search(r"http://127\.0\.0\.1:\d+/v1", gateway.shown)
+    assert re.search(r"wrong\.yaml:2:1: unknown key `\[/b\]`", gateway.shown)
     # What does not go to a terminal is kept somewhere: it says where the key is.
-    key = home / ".data" / "local.key"
-    assert key.read_text().strip() not in shown + said
-    assert f"$(cat {key})" in shown
-    assert "curl http" in shown
-    assert "from openai import OpenAI" in shown
-    assert "Traceback" not in said
+    assert gateway.key not in gateway.shown + gateway.said
+    assert f"$(cat {home / '.data' / 'local.key'})" in gateway.shown
+    assert "curl http" in gateway.shown
+    assert "from openai import OpenAI" in gateway.shown
+    assert "Traceback" not in gateway.said
+
+
+def test_the_log_is_made_of_sentences(home):
+    (home / "agents" / "knowledge").mkdir()
+    (home / "agents" / "knowledge" / "tea.md").write_text("# Tea\n\nGreen tea is steeped at 80 degrees.\n")
+    (home / "agents" / "mute.yaml").write_text("name: mute\nmodel: fake/m\n")
+    (home / "agents" / "odd.yaml").write_text("name: odd\nmodel: my provider/m\n")
+    (home / "gateway.yaml").write_text(
+        "providers: {fake: {base_url: 'http://127.0.0.1:9/v1'}}\nservers: {gone: {command: [no-such-command]}}\n"
+    )
+    with Serving(home, HOMEPORT_LOG_LEVEL="debug") as gateway:
+        gateway.until("1 files added")
+        gateway.until("gone: cannot be reached")
+        assert gateway.post("/v1/responses", {"model": "mute", "input": "hi"}).status_code == 502
+        assert gateway.post("/v1/responses", {"model": "odd", "input": "hi"}).status_code == 400
+        (home / "agents" / "mute.yaml").unlink()
+        gateway.until("agent mute is gone")
+    assert "agent mute is here: sha256:" in gateway.said
+    assert re.search(r"fake/m failed \(.+\); trying again", gateway.said)
+    for inward in (" object at 0x", "Report(", "None", "Traceback"):
+        assert inward not in gateway.said

@@ -34,7 +34,7 @@ def run(settings: Settings) -> None:
         datefmt="%X",
         handlers=[RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)],
     )
-    for noisy in ("mcp", "httpx", "httpx2", "LiteLLM"):
+    for noisy in ("mcp", "httpx", "httpx2", "httpcore", "httpcore2", "LiteLLM"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     raise_open_files()
     key = local_key(settings)

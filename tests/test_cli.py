@@ -239,6 +239,31 @@ def test_serve_prints_what_one_needs_and_stops_cleanly(home):
     assert "Traceback" not in gateway.said
 
 
+COPILOT = 'name: copilot\nmodel: "{{env.HOMEPORT_MODEL}}"\nenv: [HOMEPORT_MODEL]\n'
+
+
+def test_serve_says_which_agents_cannot_answer_yet_and_what_to_do(home):
+    (home / "agents" / "copilot.yaml").write_text(COPILOT)
+    (home / "agents" / "far.yaml").write_text("name: far\nmodel: mistral/mistral-small-latest\n")
+    (home / "agents" / "safe.yaml").write_text("name: safe\nmodel: {primary: groq/x, fallbacks: [ollama/y]}\n")
+    with Serving(home) as gateway:
+        # What it says is so.
+        assert gateway.post("/v1/responses", {"model": "copilot", "input": "hi"}).status_code == 503
+        assert gateway.post("/v1/responses", {"model": "far", "input": "hi"}).status_code == 502
+    before, _, _ = gateway.shown.partition("\ncurl")
+    assert re.search(r"copilot cannot answer yet: .*`export OPENAI_API_KEY=…`.* `homeport model pull`", before)
+    assert re.search(r"far cannot answer yet: .*MISTRAL_API_KEY", before)
+    assert "safe cannot" not in before
+    assert "helper cannot" not in before
+
+
+def test_serve_has_nothing_to_say_of_agents_whose_model_has_a_key(home):
+    (home / "agents" / "copilot.yaml").write_text(COPILOT)
+    with Serving(home, OPENAI_API_KEY="sk-x") as gateway:
+        pass
+    assert "cannot answer" not in gateway.shown
+
+
 def test_the_log_is_made_of_sentences(home):
     (home / "agents" / "knowledge").mkdir()
     (home / "agents" / "knowledge" / "tea.md").write_text("# Tea\n\nGreen tea is steeped at 80 degrees.\n")

@@ -16,6 +16,7 @@ from rich.panel import Panel
 from gateway.agents.load import load_agents
 from gateway.app import build_app
 from gateway.cli.keys import local_key
+from gateway.cli.needs import mute
 from gateway.http_server import Limits, most_connections, server
 from gateway.memory import STRATEGIES
 from gateway.settings import Settings
@@ -85,6 +86,12 @@ def welcome(settings: Settings, key: str, port: int) -> None:
     )
     for error in agents.errors.values():
         console.print(f"[yellow]warning:[/] {escape(str(error))}", soft_wrap=True)
+    waiting: dict[str, list[str]] = {}
+    for name in names:
+        if why := mute(settings, agents.specs[name]):
+            waiting.setdefault(why, []).append(name)
+    for why, who in waiting.items():
+        console.print(f"[yellow]{escape(', '.join(who))} cannot answer yet:[/] {escape(why)}", soft_wrap=True)
     body = f'{{"model": "{model}", "input": "What is Homeport?"}}'
     headers = f"-H \"Authorization: Bearer {in_shell}\" -H 'Content-Type: application/json'"
     console.print("\n[bold]curl[/]")

@@ -129,8 +129,61 @@ def test_the_port_that_is_taken_is_an_error_and_not_a_traceback(home):
 
     status, said = asyncio.run(tried())
     assert status == 1
-    assert "in use" in said
+    assert "is in use: another program has it." in said
+    assert "--port 0" in said
     assert "Traceback" not in said
+
+
+def test_the_port_of_another_homeport_and_a_folder_that_is_served_are_told_apart(home):
+    with Serving(home) as gateway:
+        port = gateway.url.rpartition(":")[2]
+        taken = homeport(home, "serve", "--data", "elsewhere", "--port", port)
+        twice = homeport(home, "serve", "--port", "0")
+    assert (taken[0], f"another Homeport listens at {gateway.url}. Take another" in taken[1]) == (1, True), taken[1]
+    assert (twice[0], f"is already at {gateway.url}/v1" in twice[1]) == (1, True), twice[1]
+
+
+def test_chat_finds_the_gateway_of_its_data_folder_on_whatever_port(home):
+    async def talked():
+        async with upstream({"text": "hello there"}) as provider:
+            (home / "gateway.yaml").write_text(f"providers: {{fake: {{base_url: '{provider.url}'}}}}\n")
+            (home / "agents" / "talker.yaml").write_text("name: talker\nmodel: fake/m\n")
+            return await asyncio.to_thread(in_a_chat)
+
+    def in_a_chat():
+        with Serving(home) as gateway:
+            done = homeport(home, "chat", "talker", "-m", "hi", HOMEPORT_PORT="9")
+            gateway.process.send_signal(signal.SIGINT)
+            gateway.process.wait(timeout=60)
+        return *done, (home / ".data" / "address").exists()
+
+    status, said, left = asyncio.run(talked())
+    assert status == 0, said
+    assert "hello there" in said
+    assert "starting one for this chat" not in said
+    assert not left
+
+
+def test_chat_does_not_believe_an_address_that_a_crash_left(home):
+    async def talked():
+        async with upstream({"text": "hello there"}) as provider, upstream() as stranger:
+            (home / "gateway.yaml").write_text(f"port: 9\nproviders: {{fake: {{base_url: '{provider.url}'}}}}\n")
+            (home / "agents" / "talker.yaml").write_text("name: talker\nmodel: fake/m\n")
+            with Serving(home) as gateway:
+                gateway.process.kill()
+                gateway.process.wait()
+            address = home / ".data" / "address"
+            assert address.read_text() == gateway.url
+            # The port is somebody else's by now.
+            address.write_text(stranger.url.removesuffix("/v1"))
+            done = await asyncio.to_thread(homeport, home, "chat", "talker", "-m", "hi")
+            return *done, stranger.requests
+
+    status, said, sent = asyncio.run(talked())
+    assert status == 0, said
+    assert "starting one for this chat" in said
+    assert "hello there" in said
+    assert sent == []
 
 
 def test_chat_streams_an_answer_from_a_gateway_of_its_own(home):

@@ -65,9 +65,7 @@ def serve_command(
 def chat_command(
     agent: Annotated[str, typer.Argument(help="The agent, or a raw model of the settings.")],
     message: Annotated[str | None, typer.Option("--message", "-m", help="Say this and leave.")] = None,
-    url: Annotated[
-        str | None, typer.Option(help="A running gateway (default: the one of this folder's settings).")
-    ] = None,
+    url: Annotated[str | None, typer.Option(help="A running gateway (default: the one of this data folder).")] = None,
     key: Annotated[str | None, typer.Option(help="Its API key (default: HOMEPORT_KEY or this machine's own).")] = None,
     data: Data = None,
     agents: Agents = None,

@@ -121,6 +121,47 @@ def test_doctor_says_what_is_missing_and_what_to_do(home):
     assert "tool server rag" in said
 
 
+DEMANDING = """name: demanding
+model: mistral/mistral-small-latest
+tools:
+  - rag.serch
+  - {tool: rga.search}
+  - ticketing.open_ticket
+"""
+
+
+def test_validate_says_which_tools_and_which_model_are_not_here(home):
+    (home / "agents" / "demanding.yaml").write_text(DEMANDING)
+    status, said = homeport(home, "agent", "validate")
+    assert status == 1
+    assert re.search(r"✗ .*demanding\.yaml:5:5: .*no tool server `rga`: did you mean `rag\.search`", said), said
+    assert re.search(r"! .*demanding\.yaml:6:5: `ticketing\.open_ticket`: .*TICKETING_URL", said)
+    assert re.search(r"! .*demanding\.yaml:2:8: .*MISTRAL_API_KEY", said)
+    assert "✓ helper" in said
+    assert "✓ demanding" not in said
+
+
+def test_what_only_the_installation_lacks_does_not_make_a_document_wrong(home):
+    (home / "agents" / "demanding.yaml").write_text(DEMANDING.replace("rga", "filesystem").replace("serch", "search"))
+    status, said = homeport(home, "agent", "validate")
+    assert (status, "✓ demanding" in said, "TICKETING_URL" in said) == (0, True, True), said
+    found = homeport(home, "agent", "validate", TICKETING_URL="http://127.0.0.1:9/", MISTRAL_API_KEY="k")
+    assert (found[0], "!" in found[1]) == (0, False), found[1]
+
+
+def test_doctor_asks_the_servers_for_the_tools_that_agents_list(home):
+    (home / "agents" / "demanding.yaml").write_text(DEMANDING)
+    (home / "agents" / "lost.yaml").write_text("name: lost\nmodel: opnai/x\n")
+    status, said = homeport(home, "doctor")
+    shown = " ".join(said.split())
+    assert status == 1
+    assert "✗ tool rag.serch of demanding the tool server `rag` has no tool `serch`: did you mean `rag.search`" in shown
+    assert "✗ tool rga.search of demanding there is no tool server `rga`" in shown
+    assert re.search(r"! tool ticketing\.open_ticket of demanding .*TICKETING_URL", shown)
+    assert re.search(r"✗ model of demanding .*MISTRAL_API_KEY", shown)
+    assert re.search(r"✗ model of lost .*no provider 'opnai'", shown)
+
+
 def test_the_port_that_is_taken_is_an_error_and_not_a_traceback(home):
     async def tried():
         async with upstream() as other:
@@ -323,13 +364,16 @@ def test_the_log_is_made_of_sentences(home):
     (home / "agents" / "mute.yaml").write_text("name: mute\nmodel: fake/m\n")
     (home / "agents" / "odd.yaml").write_text("name: odd\nmodel: my provider/m\n")
     (home / "gateway.yaml").write_text(
-        "providers: {fake: {base_url: 'http://127.0.0.1:9/v1'}}\nservers: {gone: {command: [no-such-command]}}\n"
+        "providers: {fake: {base_url: 'http://127.0.0.1:9/v1'}}\n"
+        "servers: {gone: {command: [no-such-command]}, ill: {module: no_such_module}}\n"
     )
     with Serving(home, HOMEPORT_LOG_LEVEL="debug") as gateway:
         gateway.until("1 files added")
         gateway.until("gone: cannot be reached")
         assert gateway.post("/v1/responses", {"model": "mute", "input": "hi"}).status_code == 502
         assert gateway.post("/v1/responses", {"model": "odd", "input": "hi"}).status_code == 400
+        assert "TICKETING_URL" in gateway.post("/mcp/ticketing", {}).json()["error"]["message"]
+        assert "No module named" in gateway.post("/mcp/ill", {}).json()["error"]["message"]
         (home / "agents" / "mute.yaml").unlink()
         gateway.until("agent mute is gone")
     assert "agent mute is here: sha256:" in gateway.said

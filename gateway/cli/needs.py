@@ -1,15 +1,51 @@
 """What agents need and this installation does not have: a model that can be asked, and the servers of their tools."""
 
+import difflib
 import importlib.util
 import shutil
 import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway.agents.spec import AgentSpec
 from gateway.cli.models import INSTALL, weights_path
 from gateway.providers.local import LocalProvider
 from gateway.providers.missing import missing
 from gateway.settings import LOCAL_MODEL, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class LackingTool:
+    """A tool that an agent lists and will not be offered. `known` says that the settings could bring it."""
+
+    tool: str
+    why: str
+    known: bool = False
+
+
+def lacking_tools(
+    settings: Settings, agent: AgentSpec, listed: Mapping[str, Iterable[str]] = MappingProxyType({})
+) -> Iterator[LackingTool]:
+    """Tools of servers that are not in the settings; of servers in `listed`, also those that they do not have."""
+    for grant in agent.tools:
+        server, _, tool = grant.tool.partition(".")
+        if why := settings.absent_servers.get(server):
+            yield LackingTool(grant.tool, why, known=True)
+        elif server not in settings.servers:
+            here = sorted({*settings.servers, *settings.absent_servers})
+            near = nearest(server, here)
+            instead = f"did you mean `{near}.{tool}`?" if near else f"there are {', '.join(here)}"
+            yield LackingTool(grant.tool, f"there is no tool server `{server}`: {instead}")
+        elif tool != "*" and server in listed and tool not in (names := sorted(listed[server])):
+            near = nearest(tool, names)
+            instead = f"did you mean `{server}.{near}`?" if near else f"it has {', '.join(names) or 'none'}"
+            yield LackingTool(grant.tool, f"the tool server `{server}` has no tool `{tool}`: {instead}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)), "")
 
 
 def mute(settings: Settings, agent: AgentSpec) -> str:

@@ -52,7 +52,9 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
     store = STORES[settings.store_url.partition(":")[0]](settings.store_url)
     keys = KeyRing(settings.keys_path)
     folder = AgentFolder(settings.agents, settings.environment, memories=STRATEGIES)
-    toolbox = DeferredToolbox(settings.servers, settings.allowed_hosts, settings.client_servers)
+    toolbox = DeferredToolbox(
+        settings.servers, settings.allowed_hosts, settings.client_servers, settings.absent_servers
+    )
     models, embedder = None, BundledEmbedder()
     if provider is None:
         provider = models = providers(settings, embedder)

@@ -56,6 +56,12 @@ class NotFound(GatewayError):
     status, type, code = 404, "invalid_request_error", "not_found"
 
 
+class ToolServerDown(GatewayError):
+    """The tool server is not up."""
+
+    status, type, code = 503, "server_error", "tool_server_down"
+
+
 class TooLarge(GatewayError):
     """The request body is too large."""
 

@@ -255,11 +255,15 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """A server that says when it listens. `ready` is also set when it could not start: look at `started`."""
+    """A server that says when it listens. `ready` is also set when it could not start: look at `started`.
+
+    `refused` is why it may not listen at its address, if that was the reason.
+    """
 
     def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self.refused: OSError | None = None
         self._limits = limits
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -267,8 +271,9 @@ class Server(uvicorn.Server):
             await super().startup(sockets)
             if self.started:
                 self._limit_writing()
-        except SystemExit:
+        except SystemExit as exit:
             self.should_exit = True  # The reason was logged; the caller decides about its process.
+            self.refused = exit.__context__ if isinstance(exit.__context__, OSError) else None
         finally:
             self.ready.set()
 

@@ -28,6 +28,9 @@ DEFAULT_MODELS = {
 """What they use when it has one; the first that is set wins."""
 
 
+NO_TRACKER = "no tracker is set up: set TICKETING_URL, or TICKETING_PRESET=github, and its credentials"
+
+
 class Settings(BaseModel):
     """All a gateway needs to know. `gateway.yaml` has these keys; `HOMEPORT_*` and the command line override it.
 
@@ -68,6 +71,11 @@ class Settings(BaseModel):
             name: {"name": name, **cast("dict[str, object]", one)} if isinstance(one, dict) else one or {"name": name}
             for name, one in given.items()
         }
+
+    @property
+    def absent_servers(self) -> Mapping[str, str]:
+        """The bundled tool servers that are not there yet, and what each of them is waiting for."""
+        return {} if "ticketing" in self.servers else {"ticketing": NO_TRACKER}
 
     @property
     def store_url(self) -> str:

@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import say
@@ -17,12 +19,15 @@ from tests.upstream import upstream
 ROOT = Path(__file__).parent.parent
 
 
-def homeport(home, *arguments, typed="", **environment):
+def environment(home, **more):
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT), **more}
+
+
+def homeport(home, *arguments, typed="", **more):
     """Run the command in an empty home, and type into it; its exit status and what it printed."""
-    clean = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "gateway", *arguments]
     done = subprocess.run(
-        command, cwd=home, env={**clean, **environment}, input=typed, capture_output=True, text=True, check=False
+        command, cwd=home, env=environment(home, **more), input=typed, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -34,6 +39,12 @@ def test_a_key_is_the_last_word_of_create_and_never_shown_again(home):
     assert (status, key.startswith("hp_")) == (0, True)
     assert "ada" in listed
     assert key not in listed
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_it_says_which_version_it_is(home, option):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert homeport(home, option) == (0, f"homeport {project['version']}\n")
 
 
 def test_revoking_an_unknown_key_is_an_error_that_says_so(home):
@@ -58,9 +69,9 @@ def test_a_mistake_that_looks_like_markup_is_shown_as_it_was_written(home):
 
 
 def test_an_agent_is_shown_with_its_digest(home):
-    status, said = homeport(home, "agent", "show", "helper")
+    status, said = homeport(home, "agent", "show", "helper", COLUMNS="40")
     assert status == 0
-    assert "sha256:" in said
+    assert re.search(r"sha256:[0-9a-f]{64}\n", said), said
     assert "You help." in said
 
 
@@ -110,6 +121,47 @@ def test_doctor_says_what_is_missing_and_what_to_do(home):
     assert "tool server rag" in said
 
 
+DEMANDING = """name: demanding
+model: mistral/mistral-small-latest
+tools:
+  - rag.serch
+  - {tool: rga.search}
+  - ticketing.open_ticket
+"""
+
+
+def test_validate_says_which_tools_and_which_model_are_not_here(home):
+    (home / "agents" / "demanding.yaml").write_text(DEMANDING)
+    status, said = homeport(home, "agent", "validate")
+    assert status == 1
+    assert re.search(r"✗ .*demanding\.yaml:5:5: .*no tool server `rga`: did you mean `rag\.search`", said), said
+    assert re.search(r"! .*demanding\.yaml:6:5: `ticketing\.open_ticket`: .*TICKETING_URL", said)
+    assert re.search(r"! .*demanding\.yaml:2:8: .*MISTRAL_API_KEY", said)
+    assert "✓ helper" in said
+    assert "✓ demanding" not in said
+
+
+def test_what_only_the_installation_lacks_does_not_make_a_document_wrong(home):
+    (home / "agents" / "demanding.yaml").write_text(DEMANDING.replace("rga", "filesystem").replace("serch", "search"))
+    status, said = homeport(home, "agent", "validate")
+    assert (status, "✓ demanding" in said, "TICKETING_URL" in said) == (0, True, True), said
+    found = homeport(home, "agent", "validate", TICKETING_URL="http://127.0.0.1:9/", MISTRAL_API_KEY="k")
+    assert (found[0], "!" in found[1]) == (0, False), found[1]
+
+
+def test_doctor_asks_the_servers_for_the_tools_that_agents_list(home):
+    (home / "agents" / "demanding.yaml").write_text(DEMANDING)
+    (home / "agents" / "lost.yaml").write_text("name: lost\nmodel: opnai/x\n")
+    status, said = homeport(home, "doctor")
+    shown = " ".join(said.split())
+    assert status == 1
+    assert "✗ tool rag.serch of demanding the tool server `rag` has no tool `serch`: did you mean `rag.search`" in shown
+    assert "✗ tool rga.search of demanding there is no tool server `rga`" in shown
+    assert re.search(r"! tool ticketing\.open_ticket of demanding .*TICKETING_URL", shown)
+    assert re.search(r"✗ model of demanding .*MISTRAL_API_KEY", shown)
+    assert re.search(r"✗ model of lost .*no provider 'opnai'", shown)
+
+
 def test_the_port_that_is_taken_is_an_error_and_not_a_traceback(home):
     async def tried():
         async with upstream() as other:
@@ -118,8 +170,61 @@ def test_the_port_that_is_taken_is_an_error_and_not_a_traceback(home):
 
     status, said = asyncio.run(tried())
     assert status == 1
-    assert "in use" in said
+    assert "is in use: another program has it." in said
+    assert "--port 0" in said
     assert "Traceback" not in said
+
+
+def test_the_port_of_another_homeport_and_a_folder_that_is_served_are_told_apart(home):
+    with Serving(home) as gateway:
+        port = gateway.url.rpartition(":")[2]
+        taken = homeport(home, "serve", "--data", "elsewhere", "--port", port)
+        twice = homeport(home, "serve", "--port", "0")
+    assert (taken[0], f"another Homeport listens at {gateway.url}. Take another" in taken[1]) == (1, True), taken[1]
+    assert (twice[0], f"is already at {gateway.url}/v1" in twice[1]) == (1, True), twice[1]
+
+
+def test_chat_finds_the_gateway_of_its_data_folder_on_whatever_port(home):
+    async def talked():
+        async with upstream({"text": "hello there"}) as provider:
+            (home / "gateway.yaml").write_text(f"providers: {{fake: {{base_url: '{provider.url}'}}}}\n")
+            (home / "agents" / "talker.yaml").write_text("name: talker\nmodel: fake/m\n")
+            return await asyncio.to_thread(in_a_chat)
+
+    def in_a_chat():
+        with Serving(home) as gateway:
+            done = homeport(home, "chat", "talker", "-m", "hi", HOMEPORT_PORT="9")
+            gateway.process.send_signal(signal.SIGINT)
+            gateway.process.wait(timeout=60)
+        return *done, (home / ".data" / "address").exists()
+
+    status, said, left = asyncio.run(talked())
+    assert status == 0, said
+    assert "hello there" in said
+    assert "starting one for this chat" not in said
+    assert not left
+
+
+def test_chat_does_not_believe_an_address_that_a_crash_left(home):
+    async def talked():
+        async with upstream({"text": "hello there"}) as provider, upstream() as stranger:
+            (home / "gateway.yaml").write_text(f"port: 9\nproviders: {{fake: {{base_url: '{provider.url}'}}}}\n")
+            (home / "agents" / "talker.yaml").write_text("name: talker\nmodel: fake/m\n")
+            with Serving(home) as gateway:
+                gateway.process.kill()
+                gateway.process.wait()
+            address = home / ".data" / "address"
+            assert address.read_text() == gateway.url
+            # The port is somebody else's by now.
+            address.write_text(stranger.url.removesuffix("/v1"))
+            done = await asyncio.to_thread(homeport, home, "chat", "talker", "-m", "hi")
+            return *done, stranger.requests
+
+    status, said, sent = asyncio.run(talked())
+    assert status == 0, said
+    assert "starting one for this chat" in said
+    assert "hello there" in said
+    assert sent == []
 
 
 def test_chat_streams_an_answer_from_a_gateway_of_its_own(home):
@@ -165,11 +270,46 @@ def test_chat_asks_the_person_about_a_call_that_needs_it(home, typed, runs):
     assert (told == "counted", (home / "tally").exists()) == (runs, runs)
 
 
+class Serving:
+    """A gateway that `homeport serve` started in this home, and what it printed: `shown`, and `said` on stderr."""
+
+    def __init__(self, home, *arguments, **more):
+        command = [sys.executable, "-m", "gateway", "serve", "--port", "0", *arguments]
+        self.process = subprocess.Popen(
+            command, cwd=home, env=environment(home, **more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.shown = self.said = ""
+        while "Ctrl-C" not in self.shown:
+            self.shown += (line := self.process.stdout.readline())
+            assert line, self.process.stderr.read()
+        self.url = re.search(r"http://127\.0\.0\.1:\d+", self.shown)[0]
+        self.key = (home / ".data" / "local.key").read_text().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.send_signal(signal.SIGINT)
+        _, rest = self.process.communicate(timeout=60)
+        self.said += rest
+
+    def until(self, what):
+        """Read its log until there is `what`."""
+        while what not in self.said:
+            self.said += (line := self.process.stderr.readline())
+            assert line, self.said
+
+    def post(self, path, body):
+        headers = {"authorization": f"Bearer {self.key}"}
+        return httpx.post(f"{self.url}{path}", json=body, headers=headers, timeout=30)
+
+
 def test_serve_shows_the_key_in_a_terminal_only(home):
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command, cwd=home, env=environment, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=home, env=environment(home), stdout=theirs, stderr=subprocess.DEVNULL
+    ) as process:
         os.close(theirs)
         shown = ""
         while "Ctrl-C" not in shown:
@@ -181,24 +321,62 @@ def test_serve_shows_the_key_in_a_terminal_only(home):
 
 def test_serve_prints_what_one_needs_and_stops_cleanly(home):
     (home / "agents" / "wrong.yaml").write_text("model: openai/x\n'[/b]': hi\n")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
-    process = subprocess.Popen(
-        command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    lines = []
-    while not lines or "Ctrl-C" not in lines[-1]:
-        lines.append(process.stdout.readline())
-        assert lines[-1], process.stderr.read()
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    shown = "".join(lines)
-    assert re.search(r"http://127\.0\.0\.1:\d+/v1", shown)
-    assert re.search(r"wrong\.yaml:2:1: unknown key `\[/b\]`", shown)
+    with Serving(home) as gateway:
+        pass
+    assert re.search(r"http://127\.0\.0\.1:\d+/v1", gateway.shown)
+    assert re.search(r"wrong\.yaml:2:1: unknown key `\[/b\]`", gateway.shown)
     # What does not go to a terminal is kept somewhere: it says where the key is.
-    key = home / ".data" / "local.key"
-    assert key.read_text().strip() not in shown + said
-    assert f"$(cat {key})" in shown
-    assert "curl http" in shown
-    assert "from openai import OpenAI" in shown
-    assert "Traceback" not in said
+    assert gateway.key not in gateway.shown + gateway.said
+    assert f"$(cat {home / '.data' / 'local.key'})" in gateway.shown
+    assert "curl http" in gateway.shown
+    assert "from openai import OpenAI" in gateway.shown
+    assert "Traceback" not in gateway.said
+
+
+COPILOT = 'name: copilot\nmodel: "{{env.HOMEPORT_MODEL}}"\nenv: [HOMEPORT_MODEL]\n'
+
+
+def test_serve_says_which_agents_cannot_answer_yet_and_what_to_do(home):
+    (home / "agents" / "copilot.yaml").write_text(COPILOT)
+    (home / "agents" / "far.yaml").write_text("name: far\nmodel: mistral/mistral-small-latest\n")
+    (home / "agents" / "safe.yaml").write_text("name: safe\nmodel: {primary: groq/x, fallbacks: [ollama/y]}\n")
+    with Serving(home) as gateway:
+        # What it says is so.
+        assert gateway.post("/v1/responses", {"model": "copilot", "input": "hi"}).status_code == 503
+        assert gateway.post("/v1/responses", {"model": "far", "input": "hi"}).status_code == 502
+    before, _, _ = gateway.shown.partition("\ncurl")
+    assert re.search(r"copilot cannot answer yet: .*`export OPENAI_API_KEY=…`.* `homeport model pull`", before)
+    assert re.search(r"far cannot answer yet: .*MISTRAL_API_KEY", before)
+    assert "safe cannot" not in before
+    assert "helper cannot" not in before
+
+
+def test_serve_has_nothing_to_say_of_agents_whose_model_has_a_key(home):
+    (home / "agents" / "copilot.yaml").write_text(COPILOT)
+    with Serving(home, OPENAI_API_KEY="sk-x") as gateway:
+        pass
+    assert "cannot answer" not in gateway.shown
+
+
+def test_the_log_is_made_of_sentences(home):
+    (home / "agents" / "knowledge").mkdir()
+    (home / "agents" / "knowledge" / "tea.md").write_text("# Tea\n\nGreen tea is steeped at 80 degrees.\n")
+    (home / "agents" / "mute.yaml").write_text("name: mute\nmodel: fake/m\n")
+    (home / "agents" / "odd.yaml").write_text("name: odd\nmodel: my provider/m\n")
+    (home / "gateway.yaml").write_text(
+        "providers: {fake: {base_url: 'http://127.0.0.1:9/v1'}}\n"
+        "servers: {gone: {command: [no-such-command]}, ill: {module: no_such_module}}\n"
+    )
+    with Serving(home, HOMEPORT_LOG_LEVEL="debug") as gateway:
+        gateway.until("1 files added")
+        gateway.until("gone: cannot be reached")
+        assert gateway.post("/v1/responses", {"model": "mute", "input": "hi"}).status_code == 502
+        assert gateway.post("/v1/responses", {"model": "odd", "input": "hi"}).status_code == 400
+        assert "TICKETING_URL" in gateway.post("/mcp/ticketing", {}).json()["error"]["message"]
+        assert "No module named" in gateway.post("/mcp/ill", {}).json()["error"]["message"]
+        (home / "agents" / "mute.yaml").unlink()
+        gateway.until("agent mute is gone")
+    assert "agent mute is here: sha256:" in gateway.said
+    assert re.search(r"fake/m failed \(.+\); trying again", gateway.said)
+    for inward in (" object at 0x", "Report(", "None", "Traceback"):
+        assert inward not in gateway.said

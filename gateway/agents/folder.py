@@ -150,10 +150,11 @@ class AgentFolder:
         for path, error in errors.items():
             if old_errors.get(path) is not error:
                 logger.warning("agent document not used:\n%s", error, extra={"path": str(path)})
-        for name in agents.keys() | old_agents.keys():
-            old, new = old_agents.get(name), agents.get(name)
-            if old is not new:
-                logger.info("agent %s: %s -> %s", name, old and old.digest, new and new.digest)
+        for name, new in agents.items():
+            if old_agents.get(name) is not new:
+                logger.info("agent %s is %s: %s", name, "changed" if name in old_agents else "here", new.digest)
+        for name in old_agents.keys() - agents.keys():
+            logger.info("agent %s is gone", name)
 
 
 def _stamp(file: Path, before: _Stamp | None) -> _Stamp | None:

@@ -36,10 +36,11 @@ class LoadedAgent:
 
 @dataclass(frozen=True, slots=True)
 class LoadedAgents:
-    """The agents of a folder by name, and what is wrong with the files that gave none."""
+    """The agents of a folder by name, their documents, and what is wrong with the files that gave none."""
 
     specs: Mapping[str, AgentSpec]
     errors: Mapping[Path, DocumentError]
+    documents: Mapping[str, Path]
 
 
 def load_agent(
@@ -56,10 +57,11 @@ def load_agents(folder: Path, env: Mapping[str, str], *, memories: Collection[st
     """Every agent of a folder. A file that cannot be used does not hide the others."""
     specs: dict[str, AgentSpec] = {}
     errors: dict[Path, DocumentError] = {}
+    documents: dict[str, Path] = {}
     try:
         paths = documents_in(folder)
     except DocumentError as error:
-        return LoadedAgents({}, {folder: error})
+        return LoadedAgents({}, {folder: error}, {})
     for path in paths:
         try:
             spec = load_agent(path, env, root=folder, memories=memories)
@@ -69,8 +71,8 @@ def load_agents(folder: Path, env: Mapping[str, str], *, memories: Collection[st
         if spec.name in specs:
             errors[path] = name_taken(path, spec.name)
         else:
-            specs[spec.name] = spec
-    return LoadedAgents(specs, errors)
+            specs[spec.name], documents[spec.name] = spec, path
+    return LoadedAgents(specs, errors, documents)
 
 
 def documents_in(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from gateway.apis._approval_text import legible
 from gateway.app import build_app
+from gateway.cli.address import is_homeport, published_in, url_of
 from gateway.cli.keys import local_key
 from gateway.errors import GatewayError
 from gateway.http_server import server
@@ -23,7 +24,7 @@ Event = dict[str, Any]
 
 
 def run(settings: Settings, agent: str, message: str | None, url: str | None, key: str | None) -> None:
-    """Talk to the gateway at `url`, else to the one of these settings if it runs, else to one started for this chat."""
+    """Talk to the gateway at `url`, else to the one of this data folder, else to one started for this chat."""
     logging.basicConfig(level=logging.ERROR)
     try:
         asyncio.run(_chat(settings, agent, message, url, key))
@@ -38,9 +39,7 @@ async def _chat(settings: Settings, agent: str, message: str | None, url: str | 
             # As the gateway says it, and as OpenAI's clients are given it.
             url = url.rstrip("/").removesuffix("/v1")
         else:
-            url = f"http://{settings.host}:{settings.port}"
-            if not await alive(session, url):
-                url = await stack.enter_async_context(own_gateway(settings))
+            url = await running(session, settings, key) or await stack.enter_async_context(own_gateway(settings))
         session.headers["authorization"] = f"Bearer {key or local_key(settings)}"
         conversation = await post(session, f"{url}/v1/conversations", {})
         if message is None:
@@ -77,12 +76,17 @@ async def ask(prompt: str = "[bold cyan]you >[/] ") -> str:
         return ""
 
 
-async def alive(session: aiohttp.ClientSession, url: str) -> bool:
-    try:
-        async with session.get(f"{url}/healthz") as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
+async def running(session: aiohttp.ClientSession, settings: Settings, key: str | None) -> str:
+    """Where the gateway of this data folder listens; for who brings a key, also one at the address of the settings.
+
+    Empty if there is none. This machine's own key goes to nobody else: its own gateway alone knows it.
+    """
+    if url := published_in(settings.data):
+        if not await is_homeport(session, url):
+            raise GatewayError(f"The gateway of {settings.data} should be at {url}, and does not answer there.")
+        return url
+    url = url_of(settings.host, settings.port)
+    return url if key and await is_homeport(session, url) else ""
 
 
 @asynccontextmanager

@@ -5,34 +5,47 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.agents.folder import AgentFolder
+from gateway.agents.load import LoadedAgents, load_agents
+from gateway.agents.spec import AgentSpec
 from gateway.app import DISK_FLOOR
-from gateway.cli.models import weights_path
+from gateway.cli.needs import lacking_tools, model_missing
 from gateway.memory import STRATEGIES
-from gateway.settings import DEFAULT_MODELS, Settings, make_folders
+from gateway.providers.litellm_import import LiteLLM
+from gateway.providers.local import LocalProvider
+from gateway.providers.missing import missing_anywhere
+from gateway.settings import Settings, make_folders
 from gateway.tools.deferred import DeferredToolbox
 
 console = Console(highlight=False)
-Finding = tuple[str, bool, str]
-"""What was looked at, whether it is well, and what was found or is to be done."""
+Finding = tuple[str, bool | None, str]
+"""What was looked at, whether it is well (None: not, and one can do without), and what was found or is to be done."""
+MARKS = {True: "[green]✓[/]", None: "[yellow]![/]", False: "[red]✗[/]"}
 
 
 def run(settings: Settings) -> int:
     """Exit status 1 if anything that is needed is missing."""
     logging.basicConfig(level=logging.ERROR)  # What the servers say of themselves is in the table.
     make_folders(settings)
-    findings = [*machine(settings), *agents(settings), *asyncio.run(servers(settings)), *providers(settings)]
+    loaded = load_agents(settings.agents, settings.environment, memories=STRATEGIES)
+    statuses = asyncio.run(servers(settings))
+    findings = [*machine(settings), *agents(settings, loaded)]
+    findings += [(f"tool server {one.name}", not one.error, one.error or f"{len(one.tools)} tools") for one in statuses]
+    listed = {one.name: one.tools for one in statuses if one.state == "ready"}
+    for agent in loaded.specs.values():
+        findings += tools(settings, agent, listed)
+    findings += [*providers(settings), *asyncio.run(models(settings, loaded.specs.values()))]
     table = Table("", "what", "finding", box=None, padding=(0, 1))
     for what, well, finding in findings:
-        table.add_row("[green]✓[/]" if well else "[red]✗[/]", what, escape(finding))
+        table.add_row(MARKS[well], what, escape(finding))
     console.print(table)
-    return 0 if all(well for _, well, _ in findings) else 1
+    return 1 if any(well is False for _, well, _ in findings) else 0
 
 
 def machine(settings: Settings) -> Iterator[Finding]:
@@ -42,30 +55,43 @@ def machine(settings: Settings) -> Iterator[Finding]:
     yield "disk", free > DISK_FLOOR, f"{free / 1e9:.1f} GB free"
 
 
-def agents(settings: Settings) -> Iterator[Finding]:
-    folder = AgentFolder(settings.agents, settings.environment, memories=STRATEGIES)
-    yield "agents", bool(folder.agents), ", ".join(sorted(folder.agents)) or f"none in {settings.agents}"
-    for error in folder.errors.values():
+def agents(settings: Settings, loaded: LoadedAgents) -> Iterator[Finding]:
+    yield "agents", bool(loaded.specs), ", ".join(sorted(loaded.specs)) or f"none in {settings.agents}"
+    for error in loaded.errors.values():
         yield "agent document", False, str(error)
 
 
-async def servers(settings: Settings) -> list[Finding]:
-    async with DeferredToolbox(settings.servers, settings.allowed_hosts, settings.client_servers) as toolbox:
-        states = await toolbox.status()
-        return [(f"tool server {one.name}", not one.error, one.error or f"{one.tools} tools") for one in states]
+async def servers(settings: Settings) -> Sequence[Any]:
+    """Each server's `gateway.tools.mcp.ServerStatus`, after it was started and has listed its tools."""
+    given = settings.servers, settings.allowed_hosts, settings.client_servers, settings.absent_servers
+    async with DeferredToolbox(*given) as toolbox:
+        return await toolbox.status()
+
+
+def tools(settings: Settings, agent: AgentSpec, listed: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    for one in lacking_tools(settings, agent, listed):
+        yield f"tool {one.tool} of {agent.name}", None if one.known else False, one.why
 
 
 def providers(settings: Settings) -> Iterator[Finding]:
     for provider in settings.providers.values():
-        yield f"provider {provider.name}", True, provider.base_url or "its usual address"
-    found = [name for name in DEFAULT_MODELS if settings.environment.get(name)]
+        why = model_missing(settings, f"{provider.name}/any")
+        yield f"provider {provider.name}", not why, why or provider.base_url or "its usual address"
     model = settings.environment["HOMEPORT_MODEL"]
-    if found or not model.startswith("local/"):
-        yield "default model", True, model
-    else:
-        here = weights_path(settings.environment).exists()
-        yield (
-            "default model",
-            here,
-            f"{model}: " + ("ready" if here else "set a provider's key or run `homeport model pull`"),
-        )
+    why = model_missing(settings, model)
+    yield "default model", not why, f"{model}: {why}" if why else model
+
+
+async def models(settings: Settings, specs: Iterable[AgentSpec]) -> list[Finding]:
+    """The agents none of whose models can be asked. LiteLLM is asked about providers that only it may know."""
+    litellm, findings = LiteLLM(), list[Finding]()
+    for agent in specs:
+        reasons: list[str] = []
+        for model in (agent.model, *agent.fallbacks):
+            why = model_missing(settings, model)
+            if not why and not model.startswith(f"{LocalProvider.name}/"):
+                why = await missing_anywhere(model, settings.providers, settings.environment, litellm)
+            reasons.append(why)
+        if all(reasons):
+            findings.append((f"model of {agent.name}", False, f"{agent.model}: {reasons[0]}"))
+    return findings

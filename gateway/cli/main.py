@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +34,21 @@ def settings_of(config: Path | None = None, **overrides: Any) -> Settings:
     return read_settings(os.environ, config, overrides)
 
 
+def show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"homeport {version('homeport')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    asked: Annotated[
+        bool, typer.Option("--version", "-V", is_eager=True, callback=show_version, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """What is true of every subcommand; `--version` is answered before one is looked for."""
+
+
 @app.command("serve")
 def serve_command(
     host: Annotated[str | None, typer.Option(help="The address to listen on (default: 127.0.0.1).")] = None,
@@ -49,9 +65,7 @@ def serve_command(
 def chat_command(
     agent: Annotated[str, typer.Argument(help="The agent, or a raw model of the settings.")],
     message: Annotated[str | None, typer.Option("--message", "-m", help="Say this and leave.")] = None,
-    url: Annotated[
-        str | None, typer.Option(help="A running gateway (default: the one of this folder's settings).")
-    ] = None,
+    url: Annotated[str | None, typer.Option(help="A running gateway (default: the one of this data folder).")] = None,
     key: Annotated[str | None, typer.Option(help="Its API key (default: HOMEPORT_KEY or this machine's own).")] = None,
     data: Data = None,
     agents: Agents = None,

@@ -10,6 +10,8 @@ def serve(settings: Settings, name: str) -> None:
     """Serve until stdin closes. Nothing else may be written to stdout."""
     chosen = settings.servers.get(name)
     if chosen is None or not chosen.module:
+        if why := settings.absent_servers.get(name):
+            raise NotFound(f"There is no tool server {name!r}: {why}.")
         here = [name for name, server in settings.servers.items() if server.module]
         raise NotFound(f"There is no built-in tool server named {name!r} in the settings. Here are: {', '.join(here)}.")
     make_folders(settings)

@@ -1,12 +1,15 @@
 """`homeport serve`: the gateway until it is told to stop, and what a person needs to use it."""
 
 import asyncio
+import errno
 import gc
 import logging
+import os
 import resource
 import shlex
 import sys
 
+import aiohttp
 import uvloop
 from rich.console import Console
 from rich.logging import RichHandler
@@ -15,7 +18,10 @@ from rich.panel import Panel
 
 from gateway.agents.load import load_agents
 from gateway.app import build_app
+from gateway.cli.address import is_homeport, published, published_in, url_of
 from gateway.cli.keys import local_key
+from gateway.cli.needs import mute
+from gateway.errors import GatewayError
 from gateway.http_server import Limits, most_connections, server
 from gateway.memory import STRATEGIES
 from gateway.settings import Settings
@@ -34,7 +40,7 @@ def run(settings: Settings) -> None:
         datefmt="%X",
         handlers=[RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)],
     )
-    for noisy in ("mcp", "httpx", "httpx2", "LiteLLM"):
+    for noisy in ("mcp", "httpx", "httpx2", "httpcore", "httpcore2", "LiteLLM"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     raise_open_files()
     key = local_key(settings)
@@ -58,14 +64,37 @@ async def _serve(settings: Settings, key: str) -> None:
     # What the start made stays: without it a full collection takes 1 ms, with it 80, and nobody is answered meanwhile.
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)
-    if uvicorn.started:
-        welcome(settings, key, uvicorn.port)
-    await serving
     if not uvicorn.started:
-        sys.exit(1)
+        await serving
+        raise await refusal(settings, uvicorn.refused)
+    base = url_of(settings.host, uvicorn.port)
+    with published(settings.data, base):
+        welcome(settings, key, f"{base}/v1")
+        await serving
 
 
-def welcome(settings: Settings, key: str, port: int) -> None:
+async def refusal(settings: Settings, refused: OSError | None) -> GatewayError:
+    """What to do about a start that failed, for whatever reason the log has already said."""
+    if refused is None:
+        here = published_in(settings.data)
+        return GatewayError(
+            f"The gateway of {settings.data} is already at {here}/v1; `homeport chat` finds it there."
+            if here
+            else "The gateway was not started."
+        )
+    place = f"port {settings.port} of {settings.host}"
+    if refused.errno != errno.EADDRINUSE:
+        return GatewayError(f"Homeport cannot listen at {place}: {os.strerror(refused.errno or 0)}.")
+    url = url_of(settings.host, settings.port)
+    async with aiohttp.ClientSession() as session:
+        who = f"another Homeport listens at {url}" if await is_homeport(session, url) else "another program has it"
+    return GatewayError(
+        f"{place[0].upper()}{place[1:]} is in use: {who}. "
+        f"Take another: `homeport serve --port {settings.port % 65535 + 1}`, or `--port 0` for any that is free."
+    )
+
+
+def welcome(settings: Settings, key: str, base: str) -> None:
     """The address, a key, and two lines to copy. What does not go to a terminal is kept, so it has no key in it."""
     path = settings.local_key_path.absolute()
     shown, in_shell, in_python = (
@@ -73,8 +102,6 @@ def welcome(settings: Settings, key: str, port: int) -> None:
         if sys.stdout.isatty()
         else (f"in {path}", f"$(cat {shlex.quote(str(path))})", f"open({str(path)!r}).read().strip()")
     )
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    base = f"http://{host}:{port}/v1"
     agents = load_agents(settings.agents, settings.environment, memories=STRATEGIES)
     names = sorted(agents.specs)
     model = names[0] if "support-copilot" not in names and names else "support-copilot"
@@ -85,6 +112,12 @@ def welcome(settings: Settings, key: str, port: int) -> None:
     )
     for error in agents.errors.values():
         console.print(f"[yellow]warning:[/] {escape(str(error))}", soft_wrap=True)
+    waiting: dict[str, list[str]] = {}
+    for name in names:
+        if why := mute(settings, agents.specs[name]):
+            waiting.setdefault(why, []).append(name)
+    for why, who in waiting.items():
+        console.print(f"[yellow]{escape(', '.join(who))} cannot answer yet:[/] {escape(why)}", soft_wrap=True)
     body = f'{{"model": "{model}", "input": "What is Homeport?"}}'
     headers = f"-H \"Authorization: Bearer {in_shell}\" -H 'Content-Type: application/json'"
     console.print("\n[bold]curl[/]")

@@ -35,7 +35,16 @@ from gateway.providers.relay import is_relayed
 from gateway.providers.schema_tools import SchemaTools
 from gateway.providers.scripted import ScriptedLane
 from gateway.providers.settings import Lane, Limits, ProviderSettings
-from gateway.providers.targets import Answer, LaneClient, StartedProvider, Target, named_vendor, split, target_of
+from gateway.providers.targets import (
+    Answer,
+    LaneClient,
+    StartedProvider,
+    Target,
+    named_vendor,
+    provider_of,
+    split,
+    target_of,
+)
 from gateway.providers.transformed import Transformed
 from gateway.providers.transport import AiohttpTransport, Transport
 from gateway.providers.vendors import VENDORS
@@ -203,8 +212,8 @@ class ProviderRouter:
                 if attempt >= target.limits.retries or pause is None:
                     raise
                 waited = waited or error.retry_after is not None
+                logger.info("%s failed (%s); trying again in %.1f s.", target.id, error, pause)
             attempt += 1
-            logger.info("%s failed; trying again in %.1f s.", target.id, pause)
             await asyncio.sleep(pause)
 
     def _lane(self, target: Target) -> LaneClient:
@@ -219,7 +228,7 @@ class ProviderRouter:
             if target is None or target.provider is not settings:
                 target = replace(await self._found(model, settings), defaults=started.defaults)
         elif target is None:
-            settings = self._providers.get(provider) or ProviderSettings(name=provider, litellm_provider=provider)
+            settings = provider_of(model, self._providers)
             target = await self._found(model, settings)
         else:
             return target

@@ -8,6 +8,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+PROVIDER_NAME = r"^[A-Za-z0-9._-]+$"
+"""What a provider may be called: the part of a model's id before the first slash."""
+
 Lane = Literal["openai", "transformed", "litellm", "scripted"]
 
 
@@ -39,7 +42,7 @@ class ProviderSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    name: str = Field(pattern=PROVIDER_NAME)
     litellm_provider: str = ""
     api_key: str = Field(default="", repr=False)
     base_url: str = ""

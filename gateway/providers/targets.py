@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from gateway.errors import ProviderKeyRejected, ProviderRefused
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
-from gateway.providers.settings import Lane, Limits, ProviderSettings
+from gateway.providers.settings import PROVIDER_NAME, Lane, Limits, ProviderSettings
 from gateway.providers.vendors import INTERACTIVE, VENDORS, Vendor
 
 
@@ -85,12 +85,18 @@ class LaneClient(Protocol):
 
 def split(model: str) -> tuple[str, str]:
     provider, slash, name = model.partition("/")
-    if not slash or not provider or not name:
+    if not slash or not re.fullmatch(PROVIDER_NAME, provider) or not name:
         raise ProviderRefused(
             f"The model {model!r} does not say its provider: write provider/model, such as openai/gpt-4o-mini.",
             code="model_not_found",
         )
     return provider, name
+
+
+def provider_of(model: str, configured: Mapping[str, ProviderSettings]) -> ProviderSettings:
+    """Who has this model: the provider that the host configured under that name, else the vendor with that name."""
+    provider, _ = split(model)
+    return configured.get(provider) or ProviderSettings(name=provider, litellm_provider=provider)
 
 
 def named_vendor(settings: ProviderSettings) -> tuple[str, Vendor | None]:

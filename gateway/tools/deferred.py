@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from gateway.agents.spec import AgentSpec
-from gateway.errors import NotFound
+from gateway.errors import NotFound, ToolServerDown
 from gateway.items import Item, ToolCall, ToolResult
 from gateway.ports import JoinedToolbox, Toolbox, ToolSpec, Turn
 from gateway.slow_import import import_slowly
@@ -24,14 +24,20 @@ class DeferredToolbox:
     """A `ports.Toolbox` that becomes ready in the background. Whoever needs a tool before waits for MCP and for the
     servers that they need, not for the others.
 
-    `mounted` is an ASGI app that serves the in-process servers; the rest of the path names the server.
+    `mounted` is an ASGI app that serves the in-process servers; the rest of the path names the server. `absent` are
+    servers that could be there, and what they are waiting for.
     """
 
     def __init__(
-        self, servers: Mapping[str, ServerSettings], hosts: Sequence[str], clients: ClientServerSettings
+        self,
+        servers: Mapping[str, ServerSettings],
+        hosts: Sequence[str],
+        clients: ClientServerSettings,
+        absent: Mapping[str, str],
     ) -> None:
         self._servers = servers
         self._clients = clients
+        self._absent = absent
         self._hosts = hosts
         self._loaded: asyncio.Future[Any] | None = None
         self._stop = asyncio.Event()
@@ -53,7 +59,7 @@ class DeferredToolbox:
         try:
             module = await import_slowly("gateway.tools.mcp")
             mounting = await import_slowly("gateway.tools.mounted")
-            async with module.MCPToolbox(self._servers, clients=self._clients) as toolbox:
+            async with module.MCPToolbox(self._servers, clients=self._clients, absent=self._absent) as toolbox:
                 async with mounting.MountedServers(toolbox.in_process, self._hosts) as mounted:
                     self._toolbox = toolbox
                     loaded.set_result((toolbox, mounted))
@@ -102,9 +108,13 @@ class DeferredToolbox:
     async def mounted(
         self, scope: MutableMapping[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
     ) -> None:
-        _, mounted = await self._ready()
+        toolbox, mounted = await self._ready()
         path: str = scope["path"]
         name = path.removeprefix(scope.get("root_path", "")).strip("/").partition("/")[0]
         if (manager := await mounted.find(name)) is None:
+            if why := self._absent.get(name):
+                raise NotFound(f"There is no tool server {name!r}: {why}.")
+            if fault := next((each.error for each in toolbox.status() if each.name == name), ""):
+                raise ToolServerDown(f"The tool server {name!r} is not up: {fault}.")
             raise NotFound(f"There is no tool server at {path}. Here are: {', '.join(mounted.names()) or 'none'}.")
         await manager.handle_request(scope, receive, send)

@@ -36,12 +36,13 @@ PATIENCE = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
-    """How a tool server is doing. `error` says why it is not ready, or was not the last time it was not."""
+    """How a tool server is doing. `tools` are the names of its tools, none unless it is ready. `error` says why it is
+    not ready, or was not the last time it was not."""
 
     name: str
     kind: str
     state: State
-    tools: int
+    tools: tuple[str, ...]
     error: str = ""
 
 
@@ -53,6 +54,7 @@ class MCPToolbox:
         servers: Mapping[str, ServerSettings],
         patience: float = PATIENCE,
         clients: ClientServerSettings | None = None,
+        absent: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         for name in servers:
             if not re.fullmatch(SERVER_NAME, name):
@@ -60,6 +62,7 @@ class MCPToolbox:
         self._upstreams = {name: Upstream(name, settings, self._bump) for name, settings in servers.items()}
         self._patience = patience
         self._clients = clients or ClientServerSettings()
+        self._absent = absent
         self._tls: ssl.SSLContext | None = None
         self._parting: set[asyncio.Task[None]] = set()
         self._checker = ArgumentChecker()
@@ -90,7 +93,13 @@ class MCPToolbox:
     def status(self) -> list[ServerStatus]:
         """Every server, by name."""
         return [
-            ServerStatus(name=name, kind=each.settings.kind, state=each.state, tools=len(each.tools), error=each.error)
+            ServerStatus(
+                name=name,
+                kind=each.settings.kind,
+                state=each.state,
+                tools=tuple(tool.name for tool in each.tools),
+                error=each.error,
+            )
             for name, each in sorted(self._upstreams.items())
         ]
 
@@ -157,7 +166,8 @@ class MCPToolbox:
             server, _, wanted = grant.tool.partition(".")
             upstream = self._upstreams.get(server)
             if upstream is None or upstream.state != "ready":
-                self._report(f"{grant.tool} is not offered: " + (upstream.error if upstream else "no such server"))
+                why = upstream.error if upstream else self._absent.get(server, "no such server")
+                self._report(f"{grant.tool} is not offered: {why}")
                 continue
             found = [tool for tool in upstream.tools if wanted in ("*", tool.name)]
             if not found:

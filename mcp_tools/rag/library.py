@@ -93,7 +93,8 @@ class Reading:
                 report = await self.bases.ingest(id, self._settings.knowledge_bases[id].folder)
             self._failures.pop(id, None)
             if report.added or report.changed or report.removed:
-                logger.info("knowledge base %s: %s", id, report)
+                counts = (report.added, report.changed, report.removed, len(report.skipped))
+                logger.info("knowledge base %s: %d files added, %d changed, %d removed, %d skipped", id, *counts)
         except (RetrievalError, OSError) as error:
             self._failures[id] = str(error)
             logger.warning("knowledge base %s could not be brought up to date: %s", id, error)

@@ -58,7 +58,7 @@ class Bench:
         return next(status.state for status in self.toolbox.status() if status.name == server)
 
     def tools(self, server: str) -> int:
-        return next(status.tools for status in self.toolbox.status() if status.name == server)
+        return next(len(status.tools) for status in self.toolbox.status() if status.name == server)
 
     def error(self, server: str) -> str:
         return next(status.error for status in self.toolbox.status() if status.name == server)

@@ -1,0 +1,61 @@
+"""Where the gateway of a data folder listens: a file beside its key, which counts while that gateway has it locked.
+
+The lock is flock's: the kernel drops it with the process, however that dies, so what a crash leaves is not believed.
+"""
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+
+NAME = "address"
+PATIENCE = aiohttp.ClientTimeout(total=5)
+
+
+def url_of(host: str, port: int) -> str:
+    """How this machine reaches what listens at `host`; no `/v1`."""
+    here = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
+
+
+@contextmanager
+def published(data: Path, url: str) -> Generator[None]:
+    """While it is entered, `published_in(data)` is `url`. At the end the file goes, unless another has replaced it."""
+    path, made = data / NAME, data / f".{NAME}.{os.getpid()}"
+    made.touch(mode=0o600)
+    with made.open("w") as file:
+        # Locked before it has its name: who reads it never takes it for one that was left behind.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(url)
+        file.flush()
+        made.replace(path)
+        try:
+            yield
+        finally:
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                path.unlink(missing_ok=True)
+
+
+def published_in(data: Path) -> str:
+    """The address of the live gateway of this data folder; empty if there is none."""
+    try:
+        with (data / NAME).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read()
+    except FileNotFoundError:
+        pass
+    return ""
+
+
+async def is_homeport(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether a Homeport that is well answers there."""
+    try:
+        async with session.get(f"{url}/healthz", timeout=PATIENCE) as answer:
+            return answer.status == 200 and "openai-processing-ms" in answer.headers
+    except (aiohttp.ClientError, TimeoutError):
+        return False

@@ -199,7 +199,7 @@ PROMISED = (
     elsewhere(
         "websocket",
         "Responses",
-        SUITE + ": 7 cases; " + SDK + ": `responses.connect()`",
+        SDK + ": `responses.connect()`",
         "`/v1/responses` over a WebSocket: the events of the stream, continuations, warm-up, several streams, errors.",
         "tests/apis/test_socket.py::test_a_response_is_the_stream_as_messages",
         "tests/apis/test_socket.py::test_responses_follow_one_another_and_continue_what_is_not_stored",
@@ -340,15 +340,34 @@ PROMISED = (
     ),
     case(
         "open-responses-phase",
-        "assistant-message-phase, response-output-phase-schema",
-        "test_case_assistant_message_phase",
+        "assistant-phase, response-output-phase-schema",
+        "test_case_assistant_phase",
         "test_case_response_output_phase_schema",
     ),
     case("open-responses-stream", "streaming-response", "test_case_streaming_response"),
     case(
         "open-responses-tools",
-        "tool-calling, tool-calling-streaming",
+        "tool-calling, streamed as well",
         "test_case_tool_calling",
         "test_case_tool_calling_streaming",
+    ),
+    case(
+        "open-responses-compact",
+        "compact-response, compact-missing-model, websocket-compact-new-chain",
+        "test_case_compact_response",
+        "test_case_compact_missing_model",
+        "test_case_websocket_compact_new_chain",
+    ),
+    case(
+        "open-responses-websocket",
+        "websocket-response, -sequential-responses, -continuation, -reconnect-store-false-recovery, "
+        "-previous-response-not-found, -failed-continuation-evicts-cache, -compact-new-chain",
+        "test_case_websocket_response",
+        "test_case_websocket_sequential_responses",
+        "test_case_websocket_continuation",
+        "test_case_websocket_reconnect_store_false_recovery",
+        "test_case_websocket_previous_response_not_found",
+        "test_case_websocket_failed_continuation_evicts_cache",
+        "test_case_websocket_compact_new_chain",
     ),
 )

@@ -210,9 +210,9 @@ class Runs:
         return conversation
 
     async def note(self, turn: Turn) -> None:
-        """Put a turn's input into its conversation without asking a model. Durable when this returns."""
-        assert turn.conversation
-        await self._turnstile.enter(turn.conversation)
+        """Store a turn's input, in its conversation if it has one, without asking a model. Durable when this returns."""
+        if turn.conversation:
+            await self._turnstile.enter(turn.conversation)
         try:
             turn = await self._placed(turn)
             await self._engine.sealer.opened(turn.input, turn.owner)

@@ -51,14 +51,15 @@ class Conversations:
                 return replayed(json_response(show(known)))
             body = await parsed(content, CreateBody)
             items = to_items(body.items or [], "items")
-            owner = request.state.owner
             conversation = Conversation(
-                id=new_id("conv"), created_at=time.time(), metadata=metadata_of(body.metadata), owner=owner
+                id=new_id("conv"),
+                created_at=time.time(),
+                metadata=metadata_of(body.metadata),
+                # Items first: those that are refused leave no conversation behind.
+                newest=await self._add(items, request.state.owner) if items else None,
+                owner=request.state.owner,
             )
-            # The key goes with what is written last: until then the request has not been answered.
-            await self._store.create_conversation(conversation, None if items else asked.key)
-            if items:
-                await self._add(conversation, items, asked.key)
+            await self._store.create_conversation(conversation, asked.key)
         return json_response(show(conversation))
 
     async def retrieve(self, request: Request) -> Response:
@@ -81,7 +82,7 @@ class Conversations:
                 return replayed(json_response(list_of(to_wire(added), has_more=False)))
             items = to_items((await parsed(content, ItemsBody)).items, "items")
             if items:
-                await self._add(found, items, asked.key)
+                await self._add(items, found.owner, found.id, asked.key)
         return json_response(list_of(to_wire(items), has_more=False))
 
     async def list_items(self, request: Request) -> Response:
@@ -128,17 +129,21 @@ class Conversations:
         except NotFound:
             return None
 
-    async def _add(self, conversation: Conversation, items: list[Item], key: IdempotencyKey | None) -> None:
+    async def _add(
+        self, items: list[Item], owner: str, conversation: str | None = None, key: IdempotencyKey | None = None
+    ) -> str:
+        """The id of the turn that has the items, the newest of this conversation or one that begins a conversation."""
         turn = Turn(
             id=new_id("items"),
             agent=NOBODY,
             input=items,
-            conversation=conversation.id,
-            owner=conversation.owner,
+            conversation=conversation,
+            owner=owner,
             created_at=time.time(),
             key=key,
         )
         await self._runs.note(turn)
+        return turn.id
 
 
 def show(conversation: Conversation) -> Wire:

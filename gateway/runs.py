@@ -210,7 +210,7 @@ class Runs:
         return conversation
 
     async def note(self, turn: Turn) -> None:
-        """Store a turn's input, in its conversation if it has one, without asking a model. Durable when this returns."""
+        """Store a turn's input, in its conversation if it has one, and ask no model. Durable when this returns."""
         if turn.conversation:
             await self._turnstile.enter(turn.conversation)
         try:

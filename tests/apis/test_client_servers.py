@@ -270,7 +270,9 @@ async def test_a_list_that_a_client_brings_back_is_no_longer_than_a_servers(star
         "tools": [{"name": "weather", "description": "x" * length, "input_schema": {"type": "object"}}],
     }
     async with start_gateway([say("Hm.")], **LOCAL) as gateway:
-        response = await gateway.openai.responses.create(**ask(guest) | {"input": [brought, {"role": "user", "content": "Hi"}]})
+        response = await gateway.openai.responses.create(
+            **ask(guest) | {"input": [brought, {"role": "user", "content": "Hi"}]}
+        )
         offered = {tool.name: tool.description for tool in gateway.provider.calls[0].tools}
     assert (response.output[0].type == "mcp_list_tools") is asked
     assert offered["travel__weather"] == ("The weather in a city." if asked else "x" * length)

@@ -236,6 +236,8 @@ PROMISED = (
         "tests/apis/test_include.py::test_several_citations_are_numbered_between_the_text_and_its_end",
         "tests/apis/test_include.py::test_results_of_a_search_are_read_back_by_who_asks",
         "tests/apis/test_include.py::test_reasoning_is_sealed_for_who_asks_later",
+        "tests/apis/test_include.py::test_a_conversation_shows_what_a_search_found_to_who_asks",
+        "tests/apis/test_include.py::test_a_conversation_seals_reasoning_for_who_asks",
         "tests/apis/test_file_search.py::test_a_search_is_an_item_with_its_query_and_the_answer_cites_the_file",
         "tests/apis/test_encrypted_reasoning.py::test_the_providers_state_travels_with_the_client_and_comes_back",
     ),

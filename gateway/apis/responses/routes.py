@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -12,7 +11,7 @@ from starlette.websockets import WebSocket
 
 from gateway.agents.catalog import Catalog
 from gateway.apis._idempotency import HEADER, Asked, IdempotencyKeys, again, replayed
-from gateway.apis._items import to_wire
+from gateway.apis._include import included, shown
 from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
 from gateway.apis._prompt import prompt_of
@@ -21,7 +20,7 @@ from gateway.apis._wire import EventStream, begun, json_response, parse, parsed,
 from gateway.apis.responses.compact import compaction, to_compact
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
-from gateway.apis.responses.schema import CompactRequest, Included, ResponsesRequest
+from gateway.apis.responses.schema import CompactRequest, ResponsesRequest
 from gateway.apis.responses.socket import ResponsesSocket
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
@@ -175,8 +174,9 @@ class Responses:
         return json_response({"id": stored.turn.id, "object": "response.deleted", "deleted": True})
 
     async def input_items(self, request: Request) -> Response:
-        stored = await self._find(request)
-        return json_response(page_of(to_wire(stored.turn.input), request.query_params))
+        stored, include = await self._find(request), included(request.query_params)
+        items = await shown(stored.turn.input, include, self._runs, stored.turn.owner)
+        return json_response(page_of(items, request.query_params))
 
     async def prompt(self, request: Request) -> Response:
         stored = await self._find(request)
@@ -195,19 +195,6 @@ def polled(response: Mapping[str, Any]) -> Response:
     if response["status"] in ("queued", "in_progress"):
         answer.raw_headers += [(name.encode(), value.encode()) for name, value in POLL_AFTER.items()]
     return answer
-
-
-def included(query: QueryParams) -> Sequence[str]:
-    """`include` as the SDKs write it, with brackets, and without. Raises InvalidRequest."""
-    include = [*query.getlist("include[]"), *query.getlist("include")]
-    for one in include:
-        if one not in get_args(Included):
-            raise InvalidRequest(
-                f"Invalid value for 'include': {one[:64]!r} is not one of {', '.join(get_args(Included))}.",
-                param="include",
-                code="invalid_value",
-            )
-    return include
 
 
 def whole_number(query: Mapping[str, str], name: str, default: int) -> int:

@@ -67,7 +67,8 @@ class Turn:
     `tool_choice.py`), `truncation` ("auto": drop the oldest items of what is too long for the model), and
     `max_tool_calls`, the most calls of the gateway's that the run may make. With `sealed_reasoning` the client is given
     the state of Reasoning items to keep. What is longer than `compact_threshold` tokens is compacted before the model
-    is asked (see `compaction.py`); with `compact` the run does that and nothing else.
+    is asked (see `compaction.py`); with `compact` the run does that and nothing else, and tells the compaction alone
+    ("item") or the user's messages before it as well ("window").
     """
 
     id: str

@@ -8,6 +8,7 @@ from gateway.errors import ProviderRateLimited
 from gateway.items import Reasoning
 from tests.apis.asking import COUNT, respond, somebody_else
 from tests.conftest import call, say
+from tests.guests import LOCAL
 
 pytestmark = pytest.mark.anyio
 
@@ -206,3 +207,71 @@ async def test_what_cannot_be_opened_does_not_stay_in_a_conversation(start_gatew
         assert (noted.status_code, noted.json()["error"]["code"]) == (400, "invalid_encrypted_content")
         later = await gateway.openai.responses.create(**body, input="again")
     assert later.output_text == "two"
+
+
+TRIGGER = {"type": "compaction_trigger"}
+
+
+async def test_a_trigger_compacts_and_does_nothing_else(start_gateway):
+    steps = [[say("Hello Ada.", "a")], [say("Ada was greeted.", "b")], [say("Well.", "c")]]
+    async with start_gateway(*steps) as gateway:
+        create = gateway.openai.responses.create
+        first = await create(model="helper", input="I am Ada.", tools=[FUNCTION])
+        asked = {"model": "helper", "previous_response_id": first.id, "tools": [FUNCTION], "max_output_tokens": 16}
+        stream = await create(**asked, input=[{"role": "user", "content": "Hm."}, TRIGGER], stream=True)
+        events = [event async for event in stream]
+        second = events[-1].response
+        summarised = seen(gateway)
+        stored = await gateway.openai.responses.retrieve(second.id)
+        given = (await gateway.http.get(f"/v1/responses/{second.id}/input_items")).json()["data"]
+        await create(model="helper", input="How am I?", previous_response_id=second.id)
+        later = [text for _, text in seen(gateway)]
+    assert [event.type.removeprefix("response.") for event in events] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "output_item.done",
+        "completed",
+    ]
+    assert [item.type for item in second.output] == ["compaction"]
+    assert (second.status, second.output, stored.output) == ("completed", stored.output, second.output)
+    assert [text for _, text in summarised[:-1]] == ["You help.", "I am Ada.", "Hello Ada.", "Hm."]
+    assert [item["content"][0]["text"] for item in given] == ["Hm."]
+    assert later[:2] == ["You help.", "Hm."] and later[2].endswith("Ada was greeted.") and later[3:] == ["How am I?"]
+
+
+async def test_a_client_that_keeps_the_conversation_has_it_compacted_by_a_trigger(start_gateway):
+    async with start_gateway([say("Ada counted.")], [say("Four.")]) as gateway:
+        made = await gateway.openai.responses.create(model="helper", input=[*SAID, TRIGGER], store=False)
+        kept = [item.model_dump(exclude_none=True) for item in made.output]
+        await gateway.openai.responses.create(model="helper", input=[*SAID, *kept, WELL], store=False)
+        texts = [text for _, text in seen(gateway)]
+    assert [item["type"] for item in kept] == ["compaction"]
+    assert texts[1] == "Count to three." and texts[2].endswith("Ada counted.") and texts[3:] == ["And now?"]
+
+
+async def test_a_trigger_shows_the_tools_of_a_clients_server(start_gateway, guest):
+    """Vendors want the tools of the calls that they are shown."""
+    weather = [call("travel__weather", '{"city": "Oslo"}')]
+    async with start_gateway(weather, [say("Sunny.")], [say("It is sunny.", "b")], **LOCAL) as gateway:
+        body = {"model": "helper", "tools": [guest.tool()]}
+        first = await gateway.openai.responses.create(**body, input="How is Oslo?")
+        made = await gateway.openai.responses.create(**body, input=[TRIGGER], previous_response_id=first.id)
+        asked = gateway.provider.calls[-1]
+    assert [item.type for item in made.output] == ["compaction"]
+    assert "travel__weather" in [tool.name for tool in asked.tools]
+    assert asked.options["tool_choice"] == "none"
+
+
+async def test_a_trigger_elsewhere_is_refused(start_gateway):
+    async with start_gateway([call("ask_user")]) as gateway:
+        refused = [await refusal(gateway, TRIGGER)]
+        conversation = (await gateway.openai.conversations.create()).id
+        noted = await gateway.http.post(f"/v1/conversations/{conversation}/items", json={"items": [TRIGGER]})
+        first = await gateway.openai.responses.create(model="helper", input="go", tools=[FUNCTION])
+        body = {"model": "helper", "previous_response_id": first.id, "input": [TRIGGER]}
+        waiting = await gateway.http.post("/v1/responses", json=body)
+        assert len(gateway.provider.calls) == 1
+    assert refused == [("input[0].type", "invalid_value")]
+    assert (noted.status_code, noted.json()["error"]["param"]) == (400, "items[0].type")
+    assert "No tool output found for function call call_1" in waiting.json()["error"]["message"]

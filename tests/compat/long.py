@@ -55,6 +55,15 @@ LONG = (
         "tests/apis/test_compact.py::test_what_was_not_sealed_here_for_this_key_is_refused",
     ),
     elsewhere(
+        "compaction-trigger",
+        "Responses",
+        "openai 3.52.0: `compaction_trigger`",
+        "As the last item of `input` it makes a response that compacts, and whose output is the compaction alone.",
+        "tests/apis/test_compact.py::test_a_trigger_compacts_and_does_nothing_else",
+        "tests/apis/test_compact.py::test_a_client_that_keeps_the_conversation_has_it_compacted_by_a_trigger",
+        "tests/apis/test_compact.py::test_a_trigger_elsewhere_is_refused",
+    ),
+    elsewhere(
         "context-management",
         "Responses",
         REFERENCE + "Responses, context management",

@@ -110,7 +110,7 @@ class Responses:
     async def compact(self, request: Request) -> Response:
         """A run of one step, which nobody can ask for afterwards."""
         turn = await self.turn_of(to_compact(await parse(request, CompactRequest)), request.state.owner)
-        run = await self.start(replace(turn, options={**turn.options, "compact": True}), wanted=wanted(request))
+        run = await self.start(replace(turn, options={**turn.options, "compact": "window"}), wanted=wanted(request))
         await until_ended(run, request)
         return json_response(compaction(run.turn, run.events))
 

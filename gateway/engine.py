@@ -80,13 +80,13 @@ class Engine:
         log: RequestLog | None = None,
         halted: Callable[[], bool] = lambda: False,
     ) -> AsyncGenerator[Event]:
-        """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event. Once it is
-        `halted`, the model is not asked again: the run completes, and a later turn can go on from it."""
+        """`history` includes the turn's own input, and is `restored` (see `sealing.py`). Never raises GatewayError: a
+        failure is the last event. Once it is `halted`, the model is not asked again: the run completes, and a later
+        turn can go on from it."""
         yield RunStarted(turn.id)
         try:
             await self.admit(turn)
-            known = await self.sealer.opened(history, turn.owner)
-            steps = (self._joined if turn.servers else self._asked_for)(turn, known, log, halted)
+            steps = (self._joined if turn.servers else self._asked_for)(turn, list(history), log, halted)
             if turn.options.get("sealed_reasoning"):
                 steps = self._sealed(turn, steps)
             async with aclosing(steps) as events:
@@ -125,10 +125,9 @@ class Engine:
     async def count(self, turn: Turn, history: Sequence[Item]) -> int:
         """About how many tokens the model is sent first in this turn. Raises what the run would fail with."""
         await self.admit(turn)
-        known = await self.sealer.opened(history, turn.owner)
         call = forced(await self._call(turn))
         # Without the agent's context, which might ask the model for a summary.
-        view, _ = await self.memories[UNBOUNDED].view(turn, compacted(known))
+        view, _ = await self.memories[UNBOUNDED].view(turn, compacted(history))
         return tokens_in(replace(call, items=view))
 
     async def _view(

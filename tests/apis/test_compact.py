@@ -275,3 +275,60 @@ async def test_a_trigger_elsewhere_is_refused(start_gateway):
     assert refused == [("input[0].type", "invalid_value")]
     assert (noted.status_code, noted.json()["error"]["param"]) == (400, "items[0].type")
     assert "No tool output found for function call call_1" in waiting.json()["error"]["message"]
+
+
+async def test_a_lost_key_is_said_to_whom_it_concerns(start_gateway, home):
+    thought = Reasoning(id="rs_1", text="Hm.", state={"provider": "scripted"})
+    steps = [[say("Ada counted.")], [thought, say("One.", "a")], [say("Two.", "b")]]
+    async with start_gateway(*steps) as gateway:
+        kept = (await compact(gateway, input=SAID))["output"][-1]
+        create = gateway.openai.responses.create
+        thinking = await create(model="helper", input="Why?", include=["reasoning.encrypted_content"], store=False)
+        sealed = thinking.output[0].model_dump(exclude_none=True)
+        conversation = (await gateway.openai.conversations.create(items=[kept])).id
+        chain = await create(model="helper", input=[kept, WELL])
+        thoughtful = (await gateway.openai.conversations.create(items=[SAID[0], sealed, SAID[1]])).id
+    (home / "data" / "sealing.key").unlink()
+    steps = [[say("Well.", "c")], [say("I forgot.", "d")], [say("Again.", "e")]]
+    async with start_gateway(*steps) as gateway:
+        create = gateway.openai.responses.create
+        refused = []
+        for more in ({"conversation": conversation}, {"previous_response_id": chain.id}):
+            for path in ("", "/input_tokens"):
+                body = {"model": "helper", "input": "And?", **more}
+                refused.append(await gateway.http.post(f"/v1/responses{path}", json=body))
+        streamed = {"model": "helper", "input": "And?", "conversation": conversation, "stream": True}
+        refused.append(await gateway.http.post("/v1/responses", json=streamed))
+        sent = (await gateway.http.post("/v1/responses", json={"model": "helper", "input": [kept, WELL]})).json()
+        # Nothing that can do without it is in the way of anybody.
+        thought_of = await create(model="helper", input="And?", conversation=thoughtful)
+        items = gateway.openai.conversations.items
+        listed = [item.id async for item in items.list(conversation)]
+        await items.delete(kept["id"], conversation_id=conversation)
+        later = await create(model="helper", input="And?", conversation=conversation)
+        gone_on = await create(model="helper", input="New.", previous_response_id=later.id)
+    errors = [each.json()["error"] for each in refused]
+    assert [each.status_code for each in refused] == [400] * 5
+    assert {error["code"] for error in errors} == {"invalid_encrypted_content"}
+    assert [error["param"] for error in errors] == [
+        *["conversation"] * 2,
+        *["previous_response_id"] * 2,
+        "conversation",
+    ]
+    assert all(kept["id"] in error["message"] and "Delete this item" in error["message"] for error in errors)
+    assert kept["id"] in sent["error"]["message"] and sent["error"]["param"] == "input"
+    assert listed == [kept["id"]], "a refused turn is no part of the conversation"
+    assert [each.output_text for each in (thought_of, later, gone_on)] == ["Well.", "I forgot.", "Again."]
+
+
+async def test_what_a_later_compaction_stands_for_needs_no_key(start_gateway, home):
+    async with start_gateway([say("Ada counted.")], [say("Ada counted and left.", "b")]) as gateway:
+        kept = (await compact(gateway, input=SAID))["output"][-1]
+        conversation = (await gateway.openai.conversations.create(items=[kept])).id
+        await gateway.openai.responses.create(model="helper", input=[WELL, TRIGGER], conversation=conversation)
+    (home / "data" / "sealing.key").unlink()
+    async with start_gateway([say("Well.", "c")]) as gateway:
+        response = await gateway.openai.responses.create(model="helper", input="And?", conversation=conversation)
+        texts = [text for _, text in seen(gateway)]
+    assert response.output_text == "Well."
+    assert any(text.endswith("Ada counted and left.") for text in texts)

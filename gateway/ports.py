@@ -20,6 +20,7 @@ from gateway.errors import GatewayError
 from gateway.events import ItemDone, ItemStarted, ModelEvent, Usage
 from gateway.items import Answer, IdempotencyKey, Item, StoredApproval, ToolCall, ToolResult, ToolType
 from gateway.model_requests import RequestLog, Requests
+from gateway.steers import Steers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +233,7 @@ class Conversation:
     owner: str = ""
 
 
-class Store(Protocol):
+class Store(Steers, Protocol):
     """What survives. Every write is durable when the call returns, or raises and wrote nothing.
 
     Raises `StorageFull` when the disk is full or the database cannot be written.
@@ -347,7 +348,6 @@ class Store(Protocol):
         ...
 
     async def create_conversation(self, conversation: Conversation, key: IdempotencyKey | None = None) -> None: ...
-
     async def conversation(self, id: str) -> Conversation:
         """Raises `NotFound`."""
         ...

@@ -6,6 +6,7 @@ from tests.compat.with_clients import client
 
 OFFICIAL = "tests/clients/test_long_conversations.py::"
 STEERING = "tests/apis/test_steering.py::"
+KEPT = "tests/apis/test_steering_kept.py::"
 MANAGED = "tests/apis/test_context_management.py::"
 
 LONG = (
@@ -28,6 +29,9 @@ LONG = (
         STEERING + "test_a_run_that_fails_gives_the_input_back",
         STEERING + "test_what_is_no_submission_is_refused_and_the_connection_stays",
         STEERING + "test_what_cannot_be_steered_is_said",
+        KEPT + "test_what_a_closed_connection_left_stands_before_the_next_request",
+        KEPT + "test_it_outlives_the_gateway",
+        KEPT + "test_what_waits_for_the_client_to_act_is_there_when_it_does",
         OFFICIAL + "test_what_is_said_of_steering_is_as_the_newer_client_has_it",
     ),
     Requirement(

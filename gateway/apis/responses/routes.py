@@ -24,6 +24,7 @@ from gateway.apis.responses.schema import CompactRequest, ResponsesRequest
 from gateway.apis.responses.socket import ResponsesSocket
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
+from gateway.apis.responses.waiting import Waiting, inputs, listed
 from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.events import RunFailed
 from gateway.items import Item
@@ -53,6 +54,7 @@ class Responses:
         self._catalog = catalog
         self._store = store
         self._keys = IdempotencyKeys(runs, store)
+        self._waiting = Waiting(store)
 
     async def create(self, request: Request) -> Response:
         content = await read_body(request)
@@ -67,12 +69,19 @@ class Responses:
 
     async def _begin(self, request: Request, content: bytes | bytearray, asked: Asked) -> Run:
         body = await parsed(content, ResponsesRequest)
-        turn = await self.turn_of(body, request.state.owner)
-        if asked.key:
-            turn = replace(turn, key=asked.key)
-        wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
-        run = await self.start(turn, wait=wait, wanted=wanted(request))
-        self._keys.hold(asked, [run])
+        taken = await self._waiting.take(body.previous_response_id) if body.previous_response_id and body.input else ()
+        if taken:
+            body.input = [*inputs(taken), *listed(body.input)]
+        try:
+            turn = await self.turn_of(body, request.state.owner)
+            if asked.key:
+                turn = replace(turn, key=asked.key)
+            wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
+            run = await self.start(turn, wait=wait, wanted=wanted(request))
+            self._keys.hold(asked, [run])
+            await self._waiting.drop(taken)
+        finally:
+            self._waiting.give_back(taken)
         return run
 
     async def _answer(self, run: Run, request: Request) -> Response:
@@ -115,7 +124,7 @@ class Responses:
         return json_response(compaction(run.turn, run.events))
 
     async def connect(self, websocket: WebSocket) -> None:
-        await ResponsesSocket(websocket, self).serve()
+        await ResponsesSocket(websocket, self, self._waiting).serve()
 
     async def turn_of(self, body: ResponsesRequest, owner: str) -> Turn:
         known: Mapping[str, Item] = {}

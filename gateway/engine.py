@@ -80,16 +80,13 @@ class Engine:
         log: RequestLog | None = None,
         halted: Callable[[], bool] = lambda: False,
     ) -> AsyncGenerator[Event]:
-        """`history` includes the turn's own input. Never raises GatewayError: a failure is the last event. Once it is
-        `halted`, the model is not asked again: the run completes, and a later turn can go on from it."""
+        """`history` includes the turn's own input, and is `restored` (see `sealing.py`). Never raises GatewayError: a
+        failure is the last event. Once it is `halted`, the model is not asked again: the run completes, and a later
+        turn can go on from it."""
         yield RunStarted(turn.id)
         try:
             await self.admit(turn)
-            known = await self.sealer.opened(history, turn.owner)
-            if turn.options.get("compact"):
-                steps = self._summary(turn, known, log)
-            else:
-                steps = (self._joined if turn.servers else self._steps)(turn, known, log, halted)
+            steps = (self._joined if turn.servers else self._asked_for)(turn, list(history), log, halted)
             if turn.options.get("sealed_reasoning"):
                 steps = self._sealed(turn, steps)
             async with aclosing(steps) as events:
@@ -109,9 +106,15 @@ class Engine:
                     if isinstance(event, ItemDone):
                         history.append(event.item)
             joined = replace(self, toolbox=toolbox)
-            async with aclosing(joined._steps(turn, history, log, halted)) as steps:
+            async with aclosing(joined._asked_for(turn, history, log, halted)) as steps:
                 async for event in steps:
                     yield event
+
+    def _asked_for(
+        self, turn: Turn, history: list[Item], log: RequestLog | None, halted: Callable[[], bool]
+    ) -> AsyncGenerator[Event]:
+        compacts = turn.options.get("compact")
+        return self._summary(turn, history, log) if compacts else self._steps(turn, history, log, halted)
 
     async def admit(self, turn: Turn) -> None:
         """Raises Forbidden for an input that a rule denies."""
@@ -122,10 +125,9 @@ class Engine:
     async def count(self, turn: Turn, history: Sequence[Item]) -> int:
         """About how many tokens the model is sent first in this turn. Raises what the run would fail with."""
         await self.admit(turn)
-        known = await self.sealer.opened(history, turn.owner)
         call = forced(await self._call(turn))
         # Without the agent's context, which might ask the model for a summary.
-        view, _ = await self.memories[UNBOUNDED].view(turn, compacted(known))
+        view, _ = await self.memories[UNBOUNDED].view(turn, compacted(history))
         return tokens_in(replace(call, items=view))
 
     async def _view(
@@ -163,9 +165,10 @@ class Engine:
         )
 
     async def _summary(self, turn: Turn, history: list[Item], log: RequestLog | None) -> AsyncGenerator[Event]:
-        """A run that does nothing but compact the history, for the client to keep: the user's messages and the rest."""
+        """A run that does nothing but compact the history. A client that is to keep the `window` instead of what was
+        said gets the user's messages, too."""
         call, usage, model = await self._call(turn, log), Usage(), turn.agent.model
-        for message in questions(history):
+        for message in questions(history) if turn.options["compact"] == "window" else ():
             yield ItemDone(message)
         async with aclosing(self._compact(turn, call, history, window_of(turn))) as events:
             async for event in events:

@@ -20,6 +20,7 @@ from gateway.errors import GatewayError
 from gateway.events import ItemDone, ItemStarted, ModelEvent, Usage
 from gateway.items import Answer, IdempotencyKey, Item, StoredApproval, ToolCall, ToolResult, ToolType
 from gateway.model_requests import RequestLog, Requests
+from gateway.steers import Steers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class Turn:
     `tool_choice.py`), `truncation` ("auto": drop the oldest items of what is too long for the model), and
     `max_tool_calls`, the most calls of the gateway's that the run may make. With `sealed_reasoning` the client is given
     the state of Reasoning items to keep. What is longer than `compact_threshold` tokens is compacted before the model
-    is asked (see `compaction.py`); with `compact` the run does that and nothing else.
+    is asked (see `compaction.py`). `compact`: do only that, and tell the "item" or the "window", user messages included.
     """
 
     id: str
@@ -232,7 +233,7 @@ class Conversation:
     owner: str = ""
 
 
-class Store(Protocol):
+class Store(Steers, Protocol):
     """What survives. Every write is durable when the call returns, or raises and wrote nothing.
 
     Raises `StorageFull` when the disk is full or the database cannot be written.
@@ -347,7 +348,6 @@ class Store(Protocol):
         ...
 
     async def create_conversation(self, conversation: Conversation, key: IdempotencyKey | None = None) -> None: ...
-
     async def conversation(self, id: str) -> Conversation:
         """Raises `NotFound`."""
         ...

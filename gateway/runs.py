@@ -178,6 +178,7 @@ class Runs:
             refuse_too_long([*before, *turn.input], self._max_history, "input")
             turn, answers = await answered(turn, before, self._store)
             open_calls = answerable(before, turn.input, runs=not turn.options.get("compact"))
+            history = await self._restored(turn, [*before, *turn.input])
             if recorded := turn.stored or bool(answers):
                 await self._store.begin(turn, answers=answers)
         except BaseException:
@@ -187,7 +188,7 @@ class Runs:
         run = self._live[turn.id] = Run(turn, kept=kept)
         log = run.events if is_logged(turn) else None
         recorder = Recorder(turn, self._store, run.publish, recorded=recorded, open_calls=open_calls, log=log)
-        run.begin(self._live_through(run, recorder, [*before, *turn.input]))
+        run.begin(self._live_through(run, recorder, history))
         return run
 
     async def _placed(self, turn: Turn) -> Turn:
@@ -210,9 +211,9 @@ class Runs:
         return conversation
 
     async def note(self, turn: Turn) -> None:
-        """Put a turn's input into its conversation without asking a model. Durable when this returns."""
-        assert turn.conversation
-        await self._turnstile.enter(turn.conversation)
+        """Store a turn's input, in its conversation if it has one, and ask no model. Durable when this returns."""
+        if turn.conversation:
+            await self._turnstile.enter(turn.conversation)
         try:
             turn = await self._placed(turn)
             await self._engine.sealer.opened(turn.input, turn.owner)
@@ -237,10 +238,15 @@ class Runs:
         """About how many tokens the model would be sent first, were this turn begun now. Raises what `start` raises,
         and what the run would fail with before it asks the model."""
         turn = await self._placed(turn)
+        await self._engine.sealer.opened(turn.input, turn.owner)
         before = await self._store.history(turn.parent) if turn.parent else ()
         turn, _ = await answered(turn, before, self._store)
         answerable(before, turn.input)
-        return await self._engine.count(turn, [*before, *turn.input])
+        return await self._engine.count(turn, await self._restored(turn, [*before, *turn.input]))
+
+    async def _restored(self, turn: Turn, history: Sequence[Item]) -> list[Item]:
+        param = "conversation" if turn.conversation else "previous_response_id" if turn.parent else "input"
+        return await self._engine.sealer.restored(history, turn.owner, param)
 
     def find(self, turn_id: str) -> Run | None:
         """The run if it is still going on in this process."""
@@ -266,7 +272,7 @@ class Runs:
         history: list[Item] = []
         try:
             try:
-                history = await self._store.history(turn.id)
+                history = await self._restored(turn, await self._store.history(turn.id))
                 unknown = await self._engine.unknown_outcomes(turn, history, stored.intents)
                 if unknown:
                     await self._store.append(turn.id, *unknown)

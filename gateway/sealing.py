@@ -2,7 +2,8 @@
 thought or the summary of a compaction.
 
 AES-256-GCM under a key of this installation, made when it is first needed and readable by its user only. The owner's id
-is authenticated too: what one key was given is of no use to another. Losing the key loses what clients keep, no more.
+is authenticated too: what one key was given is of no use to another. Losing the key loses what clients keep, no more: a
+conversation that goes on from a client's compaction must then do without that.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ class Sealer:
             sealed = base64.b64decode(text.removeprefix(BEGINNING), altchars=b"-_", validate=True)
             return orjson.loads(cipher.decrypt(sealed[:NONCE], sealed[NONCE:], owner.encode()))
         except (binascii.Error, ValueError, invalid):
-            raise unverified() from None
+            raise unverified("an item") from None
 
     async def opened(self, items: Sequence[Item], owner: str) -> list[Item]:
         """The items with what their sealed content holds. Raises InvalidRequest for one that was changed or is another
@@ -59,17 +60,38 @@ class Sealer:
         what it replaced."""
         return [await self._opened(item, owner) if isinstance(item, Reasoning | Compaction) else item for item in items]
 
+    async def restored(self, history: Sequence[Item], owner: str, param: str) -> list[Item]:
+        """A history whose items were all `opened` once, with what a model is shown of their content. A thought whose
+        key is lost is let by as it is. Raises InvalidRequest at `param` for the newest compaction, without which the
+        history does not go on. What stands before that is not shown, and stays as it is."""
+        known = list(history)
+        for place in range(len(known) - 1, -1, -1):
+            item = known[place]
+            if not isinstance(item, Reasoning | Compaction):
+                continue
+            try:
+                known[place] = await self._opened(item, owner)
+            except InvalidRequest:
+                if isinstance(item, Compaction):
+                    raise lost(item, param) from None
+            if isinstance(item, Compaction):
+                break
+        return known
+
     async def _opened(self, item: Reasoning | Compaction, owner: str) -> Item:
-        match item:
-            case Reasoning(sealed=sealed, state=state) if sealed and not state:
-                return replace(item, state=await self.open(sealed, owner))
-            case Compaction(sealed=sealed, text=""):
-                held = await self.open(sealed, owner)
-                if not isinstance(held.get("summary"), str):
-                    raise unverified()
-                return replace(item, text=held["summary"])
-            case _:
-                return item
+        try:
+            match item:
+                case Reasoning(sealed=sealed, state=state) if sealed and not state:
+                    return replace(item, state=await self.open(sealed, owner))
+                case Compaction(sealed=sealed, text=""):
+                    held = await self.open(sealed, owner)
+                    if not isinstance(held.get("summary"), str):
+                        raise unverified("an item")
+                    return replace(item, text=held["summary"])
+                case _:
+                    return item
+        except InvalidRequest:
+            raise unverified(f"the item '{item.id[:64]}'") from None
 
     async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
         """The items, thoughts among them with their state for this owner to keep."""
@@ -94,10 +116,19 @@ class Sealer:
         return self._ready
 
 
-def unverified() -> InvalidRequest:
+def unverified(what: str) -> InvalidRequest:
     return InvalidRequest(
-        "The encrypted content of an item could not be verified. Send it as it was given to you.",
+        f"The encrypted content of {what} could not be verified. Send it as it was given to you.",
         param="input",
+        code="invalid_encrypted_content",
+    )
+
+
+def lost(item: Compaction, param: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The conversation goes on from the compaction '{item.id[:64]}', which cannot be read: the gateway no longer "
+        "has the key that it was sealed with. Delete this item from the conversation, or begin a new conversation.",
+        param=param,
         code="invalid_encrypted_content",
     )
 

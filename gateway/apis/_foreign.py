@@ -16,6 +16,12 @@ def to_foreign(raw: dict[str, Any], where: str) -> list[Item]:
     match raw.get("type"):
         case "file_search_call":
             return to_search(raw)
+        case "compaction_trigger":
+            raise InvalidRequest(
+                f"Invalid value for '{where}.type': a compaction_trigger is the last item of a response's input.",
+                param=f"{where}.type",
+                code="invalid_value",
+            )
         case kind:
             raise InvalidRequest(
                 f"Invalid value for '{where}.type': {kind!r} is not supported; there is no such tool here.",

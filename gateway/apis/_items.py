@@ -237,15 +237,15 @@ def to_approval(raw: Wire, where: str) -> Approval:
     )
 
 
-def to_wire(items: Iterable[Item]) -> list[Wire]:
+def to_wire(items: Iterable[Item], *, results: bool = False) -> list[Wire]:
     """Items of a conversation as it shows them, in their order. A call of the gateway's and its result are one
     `mcp_call`, in the place of the call, which comes before its result. One that a person is asked about is a request
-    until its result comes."""
+    until its result comes. `results`: searches with what they found."""
     wires: dict[str, Wire] = {}
     calls: dict[str, ToolCall] = {}
     for item in items:
         if isinstance(item, ToolResult) and (call := calls.get(item.call_id)):
-            wires[call.id] = gateway_call(call, item)
+            wires[call.id] = gateway_call(call, item, results=results)
             continue
         if isinstance(item, ApprovalRequest) and (call := calls.get(item.call_id)):
             wires.pop(call.id, None)

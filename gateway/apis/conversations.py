@@ -11,7 +11,8 @@ from starlette.routing import BaseRoute, Route
 from gateway.agents.catalog import Catalog
 from gateway.agents.spec import AgentSpec
 from gateway.apis._idempotency import IdempotencyKeys, replayed
-from gateway.apis._items import Wire, metadata_of, to_items, to_wire
+from gateway.apis._include import included, shown
+from gateway.apis._items import Wire, metadata_of, to_items
 from gateway.apis._pages import list_of, page_query
 from gateway.apis._wire import json_response, parse, parsed, read_body
 from gateway.errors import NotFound
@@ -51,14 +52,15 @@ class Conversations:
                 return replayed(json_response(show(known)))
             body = await parsed(content, CreateBody)
             items = to_items(body.items or [], "items")
-            owner = request.state.owner
             conversation = Conversation(
-                id=new_id("conv"), created_at=time.time(), metadata=metadata_of(body.metadata), owner=owner
+                id=new_id("conv"),
+                created_at=time.time(),
+                metadata=metadata_of(body.metadata),
+                # Items first: those that are refused leave no conversation behind.
+                newest=await self._add(items, request.state.owner) if items else None,
+                owner=request.state.owner,
             )
-            # The key goes with what is written last: until then the request has not been answered.
-            await self._store.create_conversation(conversation, None if items else asked.key)
-            if items:
-                await self._add(conversation, items, asked.key)
+            await self._store.create_conversation(conversation, asked.key)
         return json_response(show(conversation))
 
     async def retrieve(self, request: Request) -> Response:
@@ -74,27 +76,32 @@ class Conversations:
         return json_response({"id": found.id, "object": "conversation.deleted", "deleted": True})
 
     async def add_items(self, request: Request) -> Response:
-        found, content = await self._find(request), await read_body(request)
+        found, include = await self._find(request), included(request.query_params)
+        content = await read_body(request)
         async with self._keys.asked(request, content) as asked:
             if asked.made:
                 added = (await self._store.get(asked.made)).turn.input
-                return replayed(json_response(list_of(to_wire(added), has_more=False)))
+                data = await shown(added, include, self._runs, found.owner)
+                return replayed(json_response(list_of(data, has_more=False)))
             items = to_items((await parsed(content, ItemsBody)).items, "items")
             if items:
-                await self._add(found, items, asked.key)
-        return json_response(list_of(to_wire(items), has_more=False))
+                await self._add(items, found.owner, found.id, asked.key)
+        data = await shown(items, include, self._runs, found.owner)
+        return json_response(list_of(data, has_more=False))
 
     async def list_items(self, request: Request) -> Response:
         found, query = await self._find(request), page_query(request.query_params)
+        include = included(request.query_params)
         items, has_more = await self._store.conversation_items(
             found.id, after=query.after, limit=query.limit, newest_first=query.newest_first
         )
-        return json_response(list_of(to_wire(items), has_more=has_more))
+        data = await shown(items, include, self._runs, found.owner)
+        return json_response(list_of(data, has_more=has_more))
 
     async def retrieve_item(self, request: Request) -> Response:
-        found = await self._find(request)
+        found, include = await self._find(request), included(request.query_params)
         items = await self._item(found, request.path_params["item"])
-        return json_response(to_wire(items)[0])
+        return json_response((await shown(items, include, self._runs, found.owner))[0])
 
     async def delete_item(self, request: Request) -> Response:
         found = await self._find(request)
@@ -128,17 +135,21 @@ class Conversations:
         except NotFound:
             return None
 
-    async def _add(self, conversation: Conversation, items: list[Item], key: IdempotencyKey | None) -> None:
+    async def _add(
+        self, items: list[Item], owner: str, conversation: str | None = None, key: IdempotencyKey | None = None
+    ) -> str:
+        """The id of the turn that has the items, the newest of this conversation or one that begins a conversation."""
         turn = Turn(
             id=new_id("items"),
             agent=NOBODY,
             input=items,
-            conversation=conversation.id,
-            owner=conversation.owner,
+            conversation=conversation,
+            owner=owner,
             created_at=time.time(),
             key=key,
         )
         await self._runs.note(turn)
+        return turn.id
 
 
 def show(conversation: Conversation) -> Wire:

@@ -19,12 +19,13 @@ from starlette.routing import BaseRoute, Route
 from gateway.apis import approvals, conversations
 from gateway.apis._answers import SCHEMAS, TEXT, Schema, either, ref
 from gateway.apis._idempotency import LONGEST_KEY
+from gateway.apis._include import Included
 from gateway.apis._wire import JsonResponse
 from gateway.apis.chat import stored
 from gateway.apis.chat.schema import ChatRequest
 from gateway.apis.completions import CompletionRequest
 from gateway.apis.embeddings import EmbeddingsRequest
-from gateway.apis.responses.schema import CompactRequest, Included, ResponsesRequest
+from gateway.apis.responses.schema import CompactRequest, ResponsesRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ PAGE: dict[str, Schema] = {
     "order": {**either("asc", "desc"), "default": "desc"},
 }
 KEY: Schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY}
-INCLUDE: Schema = {"type": "array", "items": either(*get_args(Included))}
+INCLUDE: dict[str, Schema] = {"include[]": {"type": "array", "items": either(*get_args(Included))}}
 OLDEST_FIRST: dict[str, Schema] = {**PAGE, "order": {**PAGE["order"], "default": "asc"}}
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -74,7 +75,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         query={
             "stream": {"type": "boolean"},
             "starting_after": {"type": "integer", "minimum": 0},
-            "include[]": INCLUDE,
+            **INCLUDE,
         },
         answer="Response",
         streams=True,
@@ -89,12 +90,16 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("DELETE", "/v1/conversations/{id}"): Operation(summary="Delete a conversation", answer="ConversationDeleted"),
     ("POST", "/v1/conversations/{id}/items"): Operation(
-        summary="Add items to a conversation", body=conversations.ItemsBody, answer="ItemList", repeatable=True
+        summary="Add items to a conversation",
+        query=INCLUDE,
+        body=conversations.ItemsBody,
+        answer="ItemList",
+        repeatable=True,
     ),
     ("GET", "/v1/conversations/{id}/items"): Operation(
-        summary="The items of a conversation", query=PAGE, answer="ItemList"
+        summary="The items of a conversation", query=PAGE | INCLUDE, answer="ItemList"
     ),
-    ("GET", "/v1/conversations/{id}/items/{item}"): Operation(summary="An item", answer="Item"),
+    ("GET", "/v1/conversations/{id}/items/{item}"): Operation(summary="An item", query=INCLUDE, answer="Item"),
     ("DELETE", "/v1/conversations/{id}/items/{item}"): Operation(
         summary="Delete an item from its conversation", answer="Conversation"
     ),
@@ -119,7 +124,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("POST", "/v1/responses/{id}/cancel"): Operation(summary="Cancel a background response", answer="Response"),
     ("GET", "/v1/responses/{id}/input_items"): Operation(
-        summary="What a response was asked with", query=PAGE, answer="ItemList"
+        summary="What a response was asked with", query=PAGE | INCLUDE, answer="ItemList"
     ),
     ("GET", "/v1/responses/{id}/prompt"): Operation(
         summary="The requests that were sent to providers for a response, as they were sent", answer="Prompt"

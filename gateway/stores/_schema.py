@@ -177,3 +177,10 @@ def m009_keys(db: Database) -> None:
         strict=True,
     )
     db.conn.execute("create index keys_created_at on keys (created_at)")
+
+
+@MIGRATIONS()
+def m010_steers(db: Database) -> None:
+    """What was said to a turn while it ran and no request has used yet; `input` is JSON."""
+    db.table("steers").create({"id": str, "turn": str, "input": str}, pk="id", not_null={"turn", "input"}, strict=True)
+    db.conn.execute("create index steers_turn on steers (turn)")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gateway.errors import ConversationLocked, InvalidRequest, NotFound
 from gateway.items import Answer, IdempotencyKey
 from gateway.ports import Conversation, Turn, TurnEnd
-from gateway.stores import _requests
+from gateway.stores import _requests, _steers
 from gateway.stores._reads import BRANCH, CONVERSATION, no_approval, no_conversation, no_item, no_turn
 from gateway.stores._rows import load_conversation
 
@@ -154,6 +154,7 @@ def delete(db: sqlite3.Connection, turn_id: str) -> None:
     rows = db.execute("update turns set deleted = 1 where id = ? and deleted = 0 returning n", (turn_id,)).fetchall()
     if not rows:
         raise no_turn(turn_id)
+    _steers.forget(db, turn_id)
     _purge(db, rows[0][0])
 
 

@@ -16,7 +16,8 @@ from gateway.errors import GatewayError, StorageFull
 from gateway.items import Answer, IdempotencyKey, Item, StoredApproval
 from gateway.model_requests import Requests
 from gateway.ports import Conversation, StoredTurn, Turn, TurnEnd
-from gateway.stores import _reads, _requests, _writes
+from gateway.steers import Steer
+from gateway.stores import _reads, _requests, _steers, _writes
 from gateway.stores._histories import Histories
 from gateway.stores._lock import lock
 from gateway.stores._readers import Readers
@@ -51,6 +52,7 @@ class SQLiteStore:
         self._bodies = Bodies()
         # Agents whose row is there, by the identity of the object, which lives as long as it is in here.
         self._agents: dict[int, tuple[AgentSpec, str]] = {}
+        self._steered: set[str] = set()
 
     async def __aenter__(self) -> Self:
         try:
@@ -62,6 +64,7 @@ class SQLiteStore:
             self._writer = Writer(self._path)
             await self._writer.start()
             self._readers = Readers(self._path)
+            self._steered = await self._readers.read(_steers.steered)
         except BaseException:
             await self._writer.stop()
             os.close(self._lock)
@@ -194,6 +197,22 @@ class SQLiteStore:
 
     async def delete(self, turn_id: str) -> None:
         await self._writer.write(partial(_writes.delete, turn_id=turn_id), lambda _: self._histories.forget(turn_id))
+
+    async def keep_steer(self, steer: Steer) -> None:
+        given = to_json(steer.input)
+        turn = steer.previous_response_id
+        await self._writer.write(partial(_steers.keep, steer=steer, input=given), lambda _: self._steered.add(turn))
+
+    async def steers(self, turn_id: str) -> Sequence[Steer]:
+        if turn_id not in self._steered:
+            return ()
+        return await self._readers.read(partial(_steers.steers, turn_id=turn_id))
+
+    async def drop_steers(self, ids: Collection[str]) -> None:
+        def committed(left: set[str]) -> None:
+            self._steered = left
+
+        await self._writer.write(partial(_steers.drop, ids=tuple(ids)), committed)
 
     async def unfinished(self) -> list[StoredTurn]:
         """As the port says. One that cannot be read back, on a damaged disk perhaps, is ended as failed."""

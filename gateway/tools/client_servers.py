@@ -189,12 +189,13 @@ def refuse(turn: Turn, settings: ClientServerSettings) -> None:
 
 
 def known_lists(history: Iterable[Item], servers: Mapping[str, ClientServer]) -> dict[str, ToolList]:
-    """The newest list of each server. A label that stands for another URL now has none."""
+    """The newest list of each server. A label that stands for another URL now has none, nor has one whose list the
+    client brought back longer than a server's may be: the server is asked again."""
     known: dict[str, ToolList] = {}
     for item in history:
         if isinstance(item, ToolList) and not item.error and (server := servers.get(item.server)):
             known.pop(item.server, None)
-            if item.address in ("", server.address):
+            if item.address == server.address or (not item.address and size_of(item.tools) <= MOST_BYTES):
                 known[item.server] = item
     return known
 
@@ -211,12 +212,15 @@ def with_tools(item: ToolList, tools: Sequence[ListedTool]) -> ToolList:
         for tool in tools
         if not schema_fault(tool.schema)
     )
-    sizes = {each.name: written(each) for each in listings}
-    listings = tuple(each for each in listings if sizes[each.name])
-    size = sum(sizes.values())
-    if size > MOST_BYTES:
+    listings = tuple(each for each in listings if written(each))
+    if (size := size_of(listings)) > MOST_BYTES:
         return replace(item, error=f"Its tools take {size} bytes: name those you need in 'allowed_tools'.")
     return replace(item, tools=listings)
+
+
+def size_of(listings: Iterable[ToolListing]) -> int:
+    """Bytes of these tools as JSON."""
+    return sum(map(written, listings))
 
 
 def written(listing: ToolListing) -> int:

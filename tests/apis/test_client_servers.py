@@ -259,3 +259,20 @@ async def test_a_cancelled_run_lets_go_of_the_server(start_gateway, guest):
         cancelled = await gateway.openai.responses.cancel(response.id)
         await until((guest.folder / "let go").exists)
     assert cancelled.status == "cancelled"
+
+
+@pytest.mark.parametrize(("length", "asked"), [(100, False), (2**20, True)])
+async def test_a_list_that_a_client_brings_back_is_no_longer_than_a_servers(start_gateway, guest, length, asked):
+    brought = {
+        "type": "mcp_list_tools",
+        "id": "mcpl_1",
+        "server_label": "travel",
+        "tools": [{"name": "weather", "description": "x" * length, "input_schema": {"type": "object"}}],
+    }
+    async with start_gateway([say("Hm.")], **LOCAL) as gateway:
+        response = await gateway.openai.responses.create(
+            **ask(guest) | {"input": [brought, {"role": "user", "content": "Hi"}]}
+        )
+        offered = {tool.name: tool.description for tool in gateway.provider.calls[0].tools}
+    assert (response.output[0].type == "mcp_list_tools") is asked
+    assert offered["travel__weather"] == ("The weather in a city." if asked else "x" * length)

@@ -8,6 +8,7 @@ from gateway.errors import ProviderRateLimited
 from gateway.items import Reasoning
 from tests.apis.asking import COUNT, respond, somebody_else
 from tests.conftest import call, say
+from tests.guests import LOCAL
 
 pytestmark = pytest.mark.anyio
 
@@ -206,3 +207,128 @@ async def test_what_cannot_be_opened_does_not_stay_in_a_conversation(start_gatew
         assert (noted.status_code, noted.json()["error"]["code"]) == (400, "invalid_encrypted_content")
         later = await gateway.openai.responses.create(**body, input="again")
     assert later.output_text == "two"
+
+
+TRIGGER = {"type": "compaction_trigger"}
+
+
+async def test_a_trigger_compacts_and_does_nothing_else(start_gateway):
+    steps = [[say("Hello Ada.", "a")], [say("Ada was greeted.", "b")], [say("Well.", "c")]]
+    async with start_gateway(*steps) as gateway:
+        create = gateway.openai.responses.create
+        first = await create(model="helper", input="I am Ada.", tools=[FUNCTION])
+        asked = {"model": "helper", "previous_response_id": first.id, "tools": [FUNCTION], "max_output_tokens": 16}
+        stream = await create(**asked, input=[{"role": "user", "content": "Hm."}, TRIGGER], stream=True)
+        events = [event async for event in stream]
+        second = events[-1].response
+        summarised = seen(gateway)
+        stored = await gateway.openai.responses.retrieve(second.id)
+        given = (await gateway.http.get(f"/v1/responses/{second.id}/input_items")).json()["data"]
+        await create(model="helper", input="How am I?", previous_response_id=second.id)
+        later = [text for _, text in seen(gateway)]
+    assert [event.type.removeprefix("response.") for event in events] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "output_item.done",
+        "completed",
+    ]
+    assert [item.type for item in second.output] == ["compaction"]
+    assert (second.status, second.output, stored.output) == ("completed", stored.output, second.output)
+    assert [text for _, text in summarised[:-1]] == ["You help.", "I am Ada.", "Hello Ada.", "Hm."]
+    assert [item["content"][0]["text"] for item in given] == ["Hm."]
+    assert later[:2] == ["You help.", "Hm."] and later[2].endswith("Ada was greeted.") and later[3:] == ["How am I?"]
+
+
+async def test_a_client_that_keeps_the_conversation_has_it_compacted_by_a_trigger(start_gateway):
+    async with start_gateway([say("Ada counted.")], [say("Four.")]) as gateway:
+        made = await gateway.openai.responses.create(model="helper", input=[*SAID, TRIGGER], store=False)
+        kept = [item.model_dump(exclude_none=True) for item in made.output]
+        await gateway.openai.responses.create(model="helper", input=[*SAID, *kept, WELL], store=False)
+        texts = [text for _, text in seen(gateway)]
+    assert [item["type"] for item in kept] == ["compaction"]
+    assert texts[1] == "Count to three." and texts[2].endswith("Ada counted.") and texts[3:] == ["And now?"]
+
+
+async def test_a_trigger_shows_the_tools_of_a_clients_server(start_gateway, guest):
+    """Vendors want the tools of the calls that they are shown."""
+    weather = [call("travel__weather", '{"city": "Oslo"}')]
+    async with start_gateway(weather, [say("Sunny.")], [say("It is sunny.", "b")], **LOCAL) as gateway:
+        body = {"model": "helper", "tools": [guest.tool()]}
+        first = await gateway.openai.responses.create(**body, input="How is Oslo?")
+        made = await gateway.openai.responses.create(**body, input=[TRIGGER], previous_response_id=first.id)
+        asked = gateway.provider.calls[-1]
+    assert [item.type for item in made.output] == ["compaction"]
+    assert "travel__weather" in [tool.name for tool in asked.tools]
+    assert asked.options["tool_choice"] == "none"
+
+
+async def test_a_trigger_elsewhere_is_refused(start_gateway):
+    async with start_gateway([call("ask_user")]) as gateway:
+        refused = [await refusal(gateway, TRIGGER)]
+        conversation = (await gateway.openai.conversations.create()).id
+        noted = await gateway.http.post(f"/v1/conversations/{conversation}/items", json={"items": [TRIGGER]})
+        first = await gateway.openai.responses.create(model="helper", input="go", tools=[FUNCTION])
+        body = {"model": "helper", "previous_response_id": first.id, "input": [TRIGGER]}
+        waiting = await gateway.http.post("/v1/responses", json=body)
+        assert len(gateway.provider.calls) == 1
+    assert refused == [("input[0].type", "invalid_value")]
+    assert (noted.status_code, noted.json()["error"]["param"]) == (400, "items[0].type")
+    assert "No tool output found for function call call_1" in waiting.json()["error"]["message"]
+
+
+async def test_a_lost_key_is_said_to_whom_it_concerns(start_gateway, home):
+    thought = Reasoning(id="rs_1", text="Hm.", state={"provider": "scripted"})
+    steps = [[say("Ada counted.")], [thought, say("One.", "a")], [say("Two.", "b")]]
+    async with start_gateway(*steps) as gateway:
+        kept = (await compact(gateway, input=SAID))["output"][-1]
+        create = gateway.openai.responses.create
+        thinking = await create(model="helper", input="Why?", include=["reasoning.encrypted_content"], store=False)
+        sealed = thinking.output[0].model_dump(exclude_none=True)
+        conversation = (await gateway.openai.conversations.create(items=[kept])).id
+        chain = await create(model="helper", input=[kept, WELL])
+        thoughtful = (await gateway.openai.conversations.create(items=[SAID[0], sealed, SAID[1]])).id
+    (home / "data" / "sealing.key").unlink()
+    steps = [[say("Well.", "c")], [say("I forgot.", "d")], [say("Again.", "e")]]
+    async with start_gateway(*steps) as gateway:
+        create = gateway.openai.responses.create
+        refused = []
+        for more in ({"conversation": conversation}, {"previous_response_id": chain.id}):
+            for path in ("", "/input_tokens"):
+                body = {"model": "helper", "input": "And?", **more}
+                refused.append(await gateway.http.post(f"/v1/responses{path}", json=body))
+        streamed = {"model": "helper", "input": "And?", "conversation": conversation, "stream": True}
+        refused.append(await gateway.http.post("/v1/responses", json=streamed))
+        sent = (await gateway.http.post("/v1/responses", json={"model": "helper", "input": [kept, WELL]})).json()
+        # Nothing that can do without it is in the way of anybody.
+        thought_of = await create(model="helper", input="And?", conversation=thoughtful)
+        items = gateway.openai.conversations.items
+        listed = [item.id async for item in items.list(conversation)]
+        await items.delete(kept["id"], conversation_id=conversation)
+        later = await create(model="helper", input="And?", conversation=conversation)
+        gone_on = await create(model="helper", input="New.", previous_response_id=later.id)
+    errors = [each.json()["error"] for each in refused]
+    assert [each.status_code for each in refused] == [400] * 5
+    assert {error["code"] for error in errors} == {"invalid_encrypted_content"}
+    assert [error["param"] for error in errors] == [
+        *["conversation"] * 2,
+        *["previous_response_id"] * 2,
+        "conversation",
+    ]
+    assert all(kept["id"] in error["message"] and "Delete this item" in error["message"] for error in errors)
+    assert kept["id"] in sent["error"]["message"] and sent["error"]["param"] == "input"
+    assert listed == [kept["id"]], "a refused turn is no part of the conversation"
+    assert [each.output_text for each in (thought_of, later, gone_on)] == ["Well.", "I forgot.", "Again."]
+
+
+async def test_what_a_later_compaction_stands_for_needs_no_key(start_gateway, home):
+    async with start_gateway([say("Ada counted.")], [say("Ada counted and left.", "b")]) as gateway:
+        kept = (await compact(gateway, input=SAID))["output"][-1]
+        conversation = (await gateway.openai.conversations.create(items=[kept])).id
+        await gateway.openai.responses.create(model="helper", input=[WELL, TRIGGER], conversation=conversation)
+    (home / "data" / "sealing.key").unlink()
+    async with start_gateway([say("Well.", "c")]) as gateway:
+        response = await gateway.openai.responses.create(model="helper", input="And?", conversation=conversation)
+        texts = [text for _, text in seen(gateway)]
+    assert response.output_text == "Well."
+    assert any(text.endswith("Ada counted and left.") for text in texts)

@@ -84,6 +84,43 @@ async def test_results_of_a_search_are_read_back_by_who_asks(start_gateway, rag,
     assert told[-1]["response"]["output"] == whole["output"]
 
 
+@pytest.mark.parametrize("name", ["include[]", "include"])
+async def test_a_conversation_shows_what_a_search_found_to_who_asks(start_gateway, rag, name):
+    async with start_gateway([ASK], [say(ANSWER)], [say("So.", "msg_2")], servers=rag) as gateway:
+        conversation = await gateway.openai.conversations.create()
+        await gateway.openai.responses.create(
+            model="helper", input="Refunds?", tools=[TOOL], conversation=conversation.id
+        )
+        url = f"/v1/conversations/{conversation.id}/items"
+        asked = {name: "file_search_call.results"}
+        pages = [(await gateway.http.get(url, params=query)).json()["data"] for query in ({}, asked)]
+        searches = [next(item for item in page if item["type"] == "file_search_call") for page in pages]
+        one = (await gateway.http.get(f"{url}/{searches[0]['id']}", params=asked)).json()
+        added = (await gateway.http.post(url, params=asked, json={"items": [one]})).json()["data"]
+        again = await gateway.openai.responses.create(model="helper", input=[one, QUESTION])
+        inputs = f"/v1/responses/{again.id}/input_items"
+        given = [(await gateway.http.get(inputs, params=query)).json()["data"][-1] for query in ({}, asked)]
+    assert searches[0]["results"] is None
+    assert searches[1] == one
+    assert one["results"][0]["filename"] == "refunds.md"
+    assert [item["results"][0]["text"] for item in (added[0], given[1])] == [one["results"][0]["text"]] * 2
+    assert given[0]["results"] is None
+
+
+async def test_a_conversation_seals_reasoning_for_who_asks(start_gateway):
+    async with start_gateway([THOUGHT, say("So.")], [say("Sure.", "msg_2")]) as gateway:
+        conversation = (await gateway.openai.conversations.create()).id
+        await gateway.openai.responses.create(model="helper", input="Why?", conversation=conversation)
+        items = gateway.openai.conversations.items
+        sealed = [item async for item in items.list(conversation, include=["reasoning.encrypted_content"])][1]
+        bare = await items.retrieve(sealed.id, conversation_id=conversation)
+        kept = sealed.model_dump(exclude_none=True)
+        await gateway.openai.responses.create(model="helper", input=[QUESTION, kept, QUESTION], store=False)
+        seen = next(item for item in gateway.provider.calls[1].items if isinstance(item, Reasoning))
+    assert bare.encrypted_content is None
+    assert seen.state == STATE
+
+
 async def test_reasoning_is_sealed_for_who_asks_later(start_gateway):
     async with start_gateway([THOUGHT, say("So.")], [say("Sure.", "msg_2")]) as gateway:
         made = await gateway.openai.responses.create(model="helper", input="Why?")
@@ -98,10 +135,17 @@ async def test_reasoning_is_sealed_for_who_asks_later(start_gateway):
 @pytest.mark.parametrize("name", ["include[]", "include"])
 async def test_what_cannot_be_included_is_refused(start_gateway, name):
     async with start_gateway([say("hi")]) as gateway:
-        made = await gateway.openai.responses.create(model="helper", input="hi")
-        refused = await gateway.http.get(f"/v1/responses/{made.id}", params={name: "everything"})
-    error = refused.json()["error"]
-    assert (refused.status_code, error["param"], error["code"]) == (400, "include", "invalid_value")
+        conversation = await gateway.openai.conversations.create()
+        made = await gateway.openai.responses.create(model="helper", input="hi", conversation=conversation.id)
+        items = f"/v1/conversations/{conversation.id}/items"
+        paths = (f"/v1/responses/{made.id}", f"/v1/responses/{made.id}/input_items", items, f"{items}/msg_1")
+        refused = [await gateway.http.get(path, params={name: "everything"}) for path in paths]
+        added = {"items": [{"role": "user", "content": "no"}]}
+        refused.append(await gateway.http.post(items, params={name: "everything"}, json=added))
+        left = (await gateway.http.get(items)).json()["data"]
+    errors = [(each.status_code, each.json()["error"]["param"], each.json()["error"]["code"]) for each in refused]
+    assert errors == [(400, "include", "invalid_value")] * 5
+    assert len(left) == 2
 
 
 async def test_a_reference_brings_the_providers_state_of_a_thought_and_of_a_call(start_gateway):

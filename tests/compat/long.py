@@ -6,6 +6,7 @@ from tests.compat.with_clients import client
 
 OFFICIAL = "tests/clients/test_long_conversations.py::"
 STEERING = "tests/apis/test_steering.py::"
+KEPT = "tests/apis/test_steering_kept.py::"
 MANAGED = "tests/apis/test_context_management.py::"
 
 LONG = (
@@ -28,6 +29,9 @@ LONG = (
         STEERING + "test_a_run_that_fails_gives_the_input_back",
         STEERING + "test_what_is_no_submission_is_refused_and_the_connection_stays",
         STEERING + "test_what_cannot_be_steered_is_said",
+        KEPT + "test_what_a_closed_connection_left_stands_before_the_next_request",
+        KEPT + "test_it_outlives_the_gateway",
+        KEPT + "test_what_waits_for_the_client_to_act_is_there_when_it_does",
         OFFICIAL + "test_what_is_said_of_steering_is_as_the_newer_client_has_it",
     ),
     Requirement(
@@ -53,6 +57,15 @@ LONG = (
         "tests/apis/test_compact.py::test_what_a_response_ended_with_is_compacted_by_its_id",
         "tests/apis/test_compact.py::test_a_compaction_of_a_compaction_knows_the_first",
         "tests/apis/test_compact.py::test_what_was_not_sealed_here_for_this_key_is_refused",
+    ),
+    elsewhere(
+        "compaction-trigger",
+        "Responses",
+        "openai 3.52.0: `compaction_trigger`",
+        "As the last item of `input` it makes a response that compacts, and whose output is the compaction alone.",
+        "tests/apis/test_compact.py::test_a_trigger_compacts_and_does_nothing_else",
+        "tests/apis/test_compact.py::test_a_client_that_keeps_the_conversation_has_it_compacted_by_a_trigger",
+        "tests/apis/test_compact.py::test_a_trigger_elsewhere_is_refused",
     ),
     elsewhere(
         "context-management",

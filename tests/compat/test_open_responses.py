@@ -1,12 +1,15 @@
-"""The rules of the Open Responses compliance suite that are about HTTP (https://www.openresponses.org/compliance).
+"""The 17 cases of the Open Responses compliance suite (https://www.openresponses.org/compliance), by their names.
 
 The suite sends these requests and checks the response object against its schema, and the stream against its events.
 """
 
+import json
+
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.compat.model import HELLO
-from tests.compat.wire import KEYS, asks, events, of, respond
+from tests.compat.wire import KEYS, USAGE, asks, error_of, events, of, respond, shape
 
 pytestmark = pytest.mark.anyio
 
@@ -99,7 +102,7 @@ async def test_case_tool_calling_streaming(gateway):
 
 
 @pytest.mark.requirement("open-responses-phase")
-async def test_case_assistant_message_phase(gateway):
+async def test_case_assistant_phase(gateway):
     """What a message was is kept with it, and given back to who keeps the conversation."""
     said = [{**message("I look it up.", "assistant"), "phase": "commentary"}, message("Four.", "assistant")]
     said[1]["phase"] = "final_answer"
@@ -129,3 +132,141 @@ async def test_case_response_output_phase_schema(gateway, phase):
     assert response["output"][0].get("phase") in (None, "commentary", "final_answer")
     assert refused["error"]["param"] == "input[0].phase"
     assert "phase" not in listed[0]
+
+
+@pytest.mark.requirement("open-responses-compact")
+async def test_case_compact_response(gateway):
+    said = [
+        message("We agreed to launch on Tuesday and notify support first."),
+        message("The launch is Tuesday, with support notified beforehand.", "assistant"),
+    ]
+    async with gateway() as running:
+        body = asks(said, prompt_cache_key="launch")
+        answer = await running.http.post("/v1/responses/compact", json=body)
+    assert answer.status_code == 200
+    made = compacted(answer.json())
+    assert made[-1]["type"] == "compaction"
+
+
+@pytest.mark.requirement("open-responses-compact")
+async def test_case_compact_missing_model(gateway):
+    async with gateway() as running:
+        answer = await running.http.post("/v1/responses/compact", json={"input": [message("Compact this.")]})
+    assert answer.status_code == 400
+    assert error_of(answer)["param"] == "model"
+
+
+def compacted(made):
+    """The output of an object that must be as the suite's schema of a compaction demands."""
+    assert set(made) >= {"id", "object", "created_at", "output", "usage"}
+    assert made["object"] == "response.compaction"
+    assert isinstance(made["created_at"], int)
+    assert shape(made["usage"], USAGE)
+    for item in made["output"]:
+        assert item["id"]
+        if item["type"] == "compaction":
+            assert isinstance(item["encrypted_content"], str)
+        else:
+            assert (item["type"], item["role"], item["status"]) == ("message", "user", "completed")
+    return made["output"]
+
+
+def open_socket(running):
+    url = running.url.replace("http", "ws") + "/v1/responses"
+    return connect(url, additional_headers={"authorization": f"Bearer {running.key}"})
+
+
+async def turn(socket, input, **more):
+    """One request over a WebSocket, and its last event. The others are numbered and of a response."""
+    await socket.send(json.dumps({"type": "response.create", **asks(input, **more)}))
+    seen = []
+    while not seen or seen[-1]["type"] not in ("response.completed", "response.failed", "error"):
+        seen.append(json.loads(await socket.recv()))
+    if seen[-1]["type"] != "error":
+        assert [event["sequence_number"] for event in seen] == list(range(len(seen)))
+        assert seen[0]["type"] == "response.created"
+    return seen[-1]
+
+
+def completed(event):
+    """The text of the response that this event completes, and its id."""
+    assert event["type"] == "response.completed"
+    response = event["response"]
+    assert conforms(response) and response["status"] == "completed"
+    return response["output"][0]["content"][0]["text"], response["id"]
+
+
+def not_found(event):
+    """Whether the response that was to be continued is not there."""
+    return (event["type"], event["error"]["code"]) == ("error", "previous_response_not_found")
+
+
+@pytest.mark.requirement("open-responses-websocket")
+async def test_case_websocket_response(gateway):
+    async with gateway() as running, open_socket(running) as socket:
+        text, _ = completed(await turn(socket, [message("Count from 1 to 3.")]))
+    assert text == HELLO
+
+
+@pytest.mark.requirement("open-responses-websocket")
+async def test_case_websocket_sequential_responses(gateway):
+    async with gateway() as running, open_socket(running) as socket:
+        first, one = completed(await turn(socket, "Reply with: first", store=False))
+        second, other = completed(await turn(socket, "Reply with: second", store=False))
+    assert (first, second) == (HELLO, HELLO)
+    assert one != other
+
+
+@pytest.mark.requirement("open-responses-websocket")
+async def test_case_websocket_continuation(gateway):
+    async with gateway() as running, open_socket(running) as socket:
+        _, id = completed(await turn(socket, "Remember: cobalt.", store=False))
+        text, _ = completed(await turn(socket, "What came before?", store=False, previous_response_id=id))
+    assert text == "You said: Remember: cobalt."
+
+
+@pytest.mark.requirement("open-responses-websocket")
+async def test_case_websocket_reconnect_store_false_recovery(gateway):
+    async with gateway() as running:
+        async with open_socket(running) as socket:
+            _, id = completed(await turn(socket, "Remember: copper.", store=False))
+        async with open_socket(running) as socket:
+            lost = await turn(socket, "Go on.", store=False, previous_response_id=id)
+            text, _ = completed(await turn(socket, [message("Start anew.")], store=False))
+    assert not_found(lost)
+    assert text == HELLO
+
+
+@pytest.mark.requirement("open-responses-websocket")
+async def test_case_websocket_previous_response_not_found(gateway):
+    async with gateway() as running, open_socket(running) as socket:
+        missing = await turn(socket, "Go on.", store=False, previous_response_id="resp_missing")
+    assert not_found(missing)
+    assert (missing["status"], missing["error"]["param"]) == (400, "previous_response_id")
+
+
+@pytest.mark.requirement("open-responses-websocket")
+async def test_case_websocket_failed_continuation_evicts_cache(gateway):
+    output = {"type": "function_call_output", "call_id": "call_missing", "output": "There was no such call."}
+    async with gateway() as running, open_socket(running) as socket:
+        _, id = completed(await turn(socket, "Remember: ember.", store=False))
+        failed = await turn(socket, [output], store=False, previous_response_id=id)
+        retried = await turn(socket, "Try again.", store=False, previous_response_id=id)
+    assert (failed["type"], failed["status"]) == ("error", 400)
+    assert not_found(retried)
+
+
+@pytest.mark.requirement("open-responses-compact", "open-responses-websocket")
+async def test_case_websocket_compact_new_chain(gateway):
+    said = [
+        message([{"type": "input_text", "text": "Remember: slate."}]),
+        message([{"type": "output_text", "text": "OK."}], "assistant"),
+        message([{"type": "input_text", "text": "Make this short."}]),
+    ]
+    async with gateway() as running:
+        output = compacted((await running.http.post("/v1/responses/compact", json=asks(said))).json())
+        async with open_socket(running) as socket:
+            ended = await turn(socket, [*output, message("What came before?")], store=False, tools=[])
+    text, _ = completed(ended)
+    assert "Remember: slate." in text and HELLO in text
+    assert ended["response"]["previous_response_id"] is None

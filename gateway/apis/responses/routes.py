@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -12,7 +11,7 @@ from starlette.websockets import WebSocket
 
 from gateway.agents.catalog import Catalog
 from gateway.apis._idempotency import HEADER, Asked, IdempotencyKeys, again, replayed
-from gateway.apis._items import to_wire
+from gateway.apis._include import included, shown
 from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
 from gateway.apis._prompt import prompt_of
@@ -21,10 +20,11 @@ from gateway.apis._wire import EventStream, begun, json_response, parse, parsed,
 from gateway.apis.responses.compact import compaction, to_compact
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
-from gateway.apis.responses.schema import CompactRequest, Included, ResponsesRequest
+from gateway.apis.responses.schema import CompactRequest, ResponsesRequest
 from gateway.apis.responses.socket import ResponsesSocket
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
+from gateway.apis.responses.waiting import Waiting, inputs, listed
 from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.events import RunFailed
 from gateway.items import Item
@@ -54,6 +54,7 @@ class Responses:
         self._catalog = catalog
         self._store = store
         self._keys = IdempotencyKeys(runs, store)
+        self._waiting = Waiting(store)
 
     async def create(self, request: Request) -> Response:
         content = await read_body(request)
@@ -68,13 +69,20 @@ class Responses:
 
     async def _begin(self, request: Request, content: bytes | bytearray, asked: Asked) -> Run:
         body = await parsed(content, ResponsesRequest)
-        turn = await self.turn_of(body, request.state.owner)
-        if asked.key:
-            turn = replace(turn, key=asked.key)
-            self._keys.reserve(asked, turn)
-        wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
-        run = await self.start(turn, wait=wait, wanted=wanted(request))
-        self._keys.hold(asked, [run])
+        taken = await self._waiting.take(body.previous_response_id) if body.previous_response_id and body.input else ()
+        if taken:
+            body.input = [*inputs(taken), *listed(body.input)]
+        try:
+            turn = await self.turn_of(body, request.state.owner)
+            if asked.key:
+                turn = replace(turn, key=asked.key)
+                self._keys.reserve(asked, turn)
+            wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
+            run = await self.start(turn, wait=wait, wanted=wanted(request))
+            self._keys.hold(asked, [run])
+            await self._waiting.drop(taken)
+        finally:
+            self._waiting.give_back(taken)
         return run
 
     async def _answer(self, run: Run, request: Request) -> Response:
@@ -112,12 +120,12 @@ class Responses:
     async def compact(self, request: Request) -> Response:
         """A run of one step, which nobody can ask for afterwards."""
         turn = await self.turn_of(to_compact(await parse(request, CompactRequest)), request.state.owner)
-        run = await self.start(replace(turn, options={**turn.options, "compact": True}), wanted=wanted(request))
+        run = await self.start(replace(turn, options={**turn.options, "compact": "window"}), wanted=wanted(request))
         await until_ended(run, request)
         return json_response(compaction(run.turn, run.events))
 
     async def connect(self, websocket: WebSocket) -> None:
-        await ResponsesSocket(websocket, self).serve()
+        await ResponsesSocket(websocket, self, self._waiting).serve()
 
     async def turn_of(self, body: ResponsesRequest, owner: str) -> Turn:
         known: Mapping[str, Item] = {}
@@ -176,8 +184,9 @@ class Responses:
         return json_response({"id": stored.turn.id, "object": "response.deleted", "deleted": True})
 
     async def input_items(self, request: Request) -> Response:
-        stored = await self._find(request)
-        return json_response(page_of(to_wire(stored.turn.input), request.query_params))
+        stored, include = await self._find(request), included(request.query_params)
+        items = await shown(stored.turn.input, include, self._runs, stored.turn.owner)
+        return json_response(page_of(items, request.query_params))
 
     async def prompt(self, request: Request) -> Response:
         stored = await self._find(request)
@@ -196,19 +205,6 @@ def polled(response: Mapping[str, Any]) -> Response:
     if response["status"] in ("queued", "in_progress"):
         answer.raw_headers += [(name.encode(), value.encode()) for name, value in POLL_AFTER.items()]
     return answer
-
-
-def included(query: QueryParams) -> Sequence[str]:
-    """`include` as the SDKs write it, with brackets, and without. Raises InvalidRequest."""
-    include = [*query.getlist("include[]"), *query.getlist("include")]
-    for one in include:
-        if one not in get_args(Included):
-            raise InvalidRequest(
-                f"Invalid value for 'include': {one[:64]!r} is not one of {', '.join(get_args(Included))}.",
-                param="include",
-                code="invalid_value",
-            )
-    return include
 
 
 def whole_number(query: Mapping[str, str], name: str, default: int) -> int:

@@ -5,18 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, Field
 
 from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_TOOLS, Several
+from gateway.apis._include import Included
 from gateway.apis._requests import FormatType, JsonObject, JsonSchema
-
-Included = Literal[
-    "file_search_call.results",
-    "web_search_call.results",
-    "web_search_call.action.sources",
-    "message.input_image.image_url",
-    "computer_call_output.output.image_url",
-    "code_interpreter_call.outputs",
-    "reasoning.encrypted_content",
-    "message.output_text.logprobs",
-]
 
 
 class ConversationReference(BaseModel):

@@ -22,6 +22,7 @@ from gateway.apis._wire import error_body, explain
 from gateway.apis.responses.schema import ResponsesRequest
 from gateway.apis.responses.steering import Steering, successor
 from gateway.apis.responses.stream import ResponseStream
+from gateway.apis.responses.waiting import Waiting
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import ItemDone, RunCompleted, RunPaused, RunStarted
 from gateway.items import Item
@@ -53,7 +54,7 @@ class Starter(Protocol):
 class ResponsesSocket:
     """One connection."""
 
-    def __init__(self, websocket: WebSocket, starter: Starter, lifetime: float = LIFETIME) -> None:
+    def __init__(self, websocket: WebSocket, starter: Starter, waiting: Waiting, lifetime: float = LIFETIME) -> None:
         self._websocket = websocket
         self._starter = starter
         self._lifetime = lifetime
@@ -61,7 +62,8 @@ class ResponsesSocket:
         self._streams: dict[str, asyncio.Queue[Json]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs: set[Run] = set()
-        self._steering = Steering()
+        self._waiting = waiting
+        self._steering = Steering(waiting)
         self._remembered: OrderedDict[str, Sequence[Item]] = OrderedDict()
 
     async def serve(self) -> None:
@@ -95,7 +97,7 @@ class ResponsesSocket:
                 case "response.create":
                     self._queue(frame)
                 case "response.steer":
-                    await self._send(self._steering.submit(frame))
+                    await self._send(await self._steering.submit(frame))
                 case kind:
                     raise InvalidRequest(
                         f"Unknown event type: {kind!r}. There are response.create and response.steer.",
@@ -137,13 +139,19 @@ class ResponsesSocket:
             await self._refuse(GatewayError(), label(frame))
 
     async def _create(self, frame: Json) -> None:
-        turn = await self._turn_of(self._steering.joined(frame))
-        if frame.get("generate") is False:
-            await self._warm_up(turn, frame)
+        whole, taken = await self._steering.joined(frame)
+        try:
+            turn = await self._turn_of(whole)
+            if frame.get("generate") is False:
+                await self._warm_up(turn, frame)
+                # It is gone with the connection: what is kept goes on waiting.
+                self._steering.commit(frame)
+                return
+            run: Run | None = await self._starter.start(turn)
             self._steering.commit(frame)
-            return
-        run: Run | None = await self._starter.start(turn)
-        self._steering.commit(frame)
+            await self._waiting.drop(taken)
+        finally:
+            self._waiting.give_back(taken)
         while run is not None:
             run = await self._live_through(run, frame)
 
@@ -161,18 +169,23 @@ class ResponsesSocket:
             self._runs.discard(run)
         if not run.turn.stored:
             self._keep(run)
-        events, queued = self._steering.end(run)
+        events, queued = await self._steering.end(run)
         for event in events:
             await self._send(event)
         if not queued:
             return None
         try:
-            return await self._starter.start(await self._turn_of(successor(frame, run.turn.id, queued)))
+            following = await self._starter.start(await self._turn_of(successor(frame, run.turn.id, queued)))
+            await self._waiting.drop(queued)
+            return following
         except GatewayError as error:
             told = InvalidRequest(str(error), code="successor_creation_failed")
+            await self._waiting.drop(queued)
             for event in self._steering.refused(queued, told, labelled):
                 await self._send(event)
             return None
+        finally:
+            self._waiting.give_back(queued)
 
     def _continued(self, turn: Turn) -> Turn:
         """A turn that goes on from a response which only this connection knows has that one's items before its own."""

@@ -2,20 +2,24 @@
 
 The input is queued, and the run asked to end between two steps, `incomplete` with the reason `steered`. A successor
 goes on from it: a response like the one before, with the queued input. Where the response waits for its client's tools
-or for an approval, the input stands before that of the request that brings these.
+or for an approval, the input stands before that of the request that brings these. What was accepted of a
+response that is stored is stored too, see `waiting.py`.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from gateway.apis._items import Wire, to_items
+from gateway.apis.responses.waiting import Waiting, inputs, listed
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import Ending, RunCompleted, RunPaused
 from gateway.items import new_id
 from gateway.recorder import to_end
 from gateway.runs import Run
+from gateway.steers import Steer
 
 MOST_QUEUED = 64
 """Submissions of one connection that wait."""
@@ -28,15 +32,6 @@ NO_MATTER = frozenset({"type", "stream_id", "generate", "input", "previous_respo
 """Fields of a request that are no settings of its successor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steer:
-    """One submission. `input` is as the client sent it."""
-
-    id: str
-    previous_response_id: str
-    input: Any
-
-
 @dataclass(slots=True, kw_only=True)
 class Target:
     """A response that may be steered, with what was submitted for it and the label of its stream."""
@@ -44,23 +39,25 @@ class Target:
     run: Run
     label: Wire
     queued: list[Steer] = field(default_factory=list[Steer])
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Steering:
     """The submissions of one connection. Its events are numbered from 0, apart from those of the responses."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Waiting) -> None:
+        self._kept = kept
         self._number = 0
         self._active: dict[str, Target] = {}
-        self._waiting: dict[str, list[Steer]] = {}
+        self._waiting: dict[str, Sequence[Steer]] = {}
         self._ended: OrderedDict[str, tuple[str, Wire]] = OrderedDict()
 
     def begin(self, run: Run, label: Wire) -> None:
         """From now on this response can be steered."""
         self._active[run.turn.id] = Target(run=run, label=label)
 
-    def submit(self, frame: Wire) -> Wire:
-        """Queue what the client says. Returns the event that answers it."""
+    async def submit(self, frame: Wire) -> Wire:
+        """Queue what the client says. Returns the event that answers it. Raises StorageFull."""
         given = frame.get("previous_response_id")
         id = given if isinstance(given, str) else ""
         target = self._active.get(id)
@@ -71,42 +68,61 @@ class Steering:
             return self._failed({"previous_response_id": id, "input": frame.get("input") or []}, error, label)
         assert target
         steer = Steer(id=new_id("steer"), previous_response_id=id, input=frame["input"])
-        target.queued.append(steer)
+        async with target.lock:
+            if id not in self._active:
+                (event,) = self.refused([steer], ended(self._ended[id][0]), target.label)
+                return event
+            if target.run.turn.stored:
+                await self._kept.keep(steer)
+            target.queued.append(steer)
         target.run.halt()
         return self._event("accepted", target.label, steer={"id": steer.id, "previous_response_id": id})
 
-    def end(self, run: Run) -> tuple[list[Wire], list[Steer]]:
-        """The response is over: events about what was submitted for it, and what a successor is to begin with."""
-        target = self._active.pop(run.turn.id)
-        ending, queued = run.events[-1], target.queued
+    async def end(self, run: Run) -> tuple[list[Wire], Sequence[Steer]]:
+        """The response is over: events about what was submitted for it, and what a successor is to begin with. Once it
+        has begun, that is dropped."""
+        id, stored = run.turn.id, run.turn.stored
+        target = self._active[id]
+        async with target.lock:
+            del self._active[id]
+        ending = run.events[-1]
         assert isinstance(ending, Ending)
         completed = to_end(ending).status in ("completed", "paused")
         code = "response_already_completed" if completed else "response_not_active"
-        self._ended[run.turn.id] = code, target.label
+        self._ended[id] = code, target.label
         while len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
+        # A request that continues the response may have come before its successor, and taken what is stored.
+        queued = await self._kept.take(id) if stored and target.queued else target.queued
         match ending:
             case RunCompleted():
                 return [], queued
             case RunPaused() if queued:
-                self._waiting[run.turn.id] = queued
+                if stored:
+                    self._kept.give_back(queued)
+                else:
+                    self._waiting[id] = queued
                 more: Wire = {"reason": "waiting_for_required_input", "required_input": required(ending)}
                 return [self._event("pending", target.label, **more, steer=named(steer)) for steer in queued], []
             case _:
+                await self._kept.drop(queued)
                 return self.refused(queued, ended(code), target.label), []
 
     def refused(self, queued: Sequence[Steer], error: GatewayError, label: Wire) -> list[Wire]:
         """The input goes back to the client, which may send it in a request of its own."""
         return [self._failed({**named(steer), "input": steer.input}, error, label) for steer in queued]
 
-    def joined(self, frame: Wire) -> Wire:
-        """The request with the input that waited for it before its own."""
-        queued = self._waiting.get(str(frame.get("previous_response_id")), ())
-        given = frame.get("input")
-        return {**frame, "input": [*inputs(queued), *listed(given)]} if queued and given else frame
+    async def joined(self, frame: Wire) -> tuple[Wire, Sequence[Steer]]:
+        """The request with the input that waited for it before its own, and what of that was taken."""
+        id, given = str(frame.get("previous_response_id")), frame.get("input")
+        if not given:
+            return frame, ()
+        kept = await self._kept.take(id)
+        queued = [*kept, *self._waiting.get(id, ())]
+        return ({**frame, "input": [*inputs(queued), *listed(given)]} if queued else frame), kept
 
     def commit(self, frame: Wire) -> None:
-        """The request was accepted: nothing waits for it any more."""
+        """The request was accepted: nothing on this connection waits for it any more."""
         self._waiting.pop(str(frame.get("previous_response_id")), None)
 
     def _check(self, frame: Wire, id: str, target: Target | None) -> None:
@@ -172,17 +188,6 @@ def check_message(item: object, where: str) -> None:
         kind = cast("Wire", part).get("type") if isinstance(part, dict) else None
         if kind not in PARTS:
             raise InvalidRequest(f"Invalid value for '{where}.content[{number}].type': {kind!r} does not steer.")
-
-
-def listed(given: Any) -> list[Any]:
-    """The input as items."""
-    if isinstance(given, str):
-        return [{"role": "user", "content": given}]
-    return cast("list[Any]", given) if isinstance(given, list) else []
-
-
-def inputs(queued: Sequence[Steer]) -> list[Any]:
-    return [item for steer in queued for item in listed(steer.input)]
 
 
 def named(steer: Steer) -> Wire:

@@ -52,10 +52,13 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
         )
     conversation = body.conversation.id if isinstance(body.conversation, ConversationReference) else body.conversation
     tools, options = read_tools(body.tools or ()), to_options(body)
+    given = body.input or ()
+    if isinstance(given, list) and given[-1].get("type") == "compaction_trigger":
+        given, options["compact"] = given[:-1], "item"
     return Turn(
         id=new_id("resp"),
         agent=replace(agent, tools=(*agent.tools, *tools.grants)) if tools.grants else agent,
-        input=to_items(body.input or ()),
+        input=to_items(given),
         parent=body.previous_response_id,
         conversation=conversation,
         instructions=body.instructions or "",

@@ -24,7 +24,8 @@ import uvloop
 from gateway.agents.spec import AgentSpec
 from gateway.events import Usage
 from gateway.items import Item, Message, Text, new_id
-from gateway.ports import Turn, TurnEnd
+from gateway.ports import Turn
+from gateway.storage import TurnEnd
 from gateway.stores.sqlite import SQLiteStore
 
 AGENT = AgentSpec(name="bench", model="openai/gpt-4o-mini", instructions="You are brief. " * 20, digest="bench")

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from gateway.errors import InvalidRequest
 from gateway.items import Answer, Approval, ApprovalRequest, Item, Message, pending_calls
-from gateway.ports import Store, Turn
+from gateway.ports import Turn
+from gateway.storage import Store
 
 MOST_WAITING = 64
 """Requests that one turn may bring back of calls which still wait."""

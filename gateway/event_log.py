@@ -32,7 +32,7 @@ from gateway.events import (
     Usage,
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, dump, load
-from gateway.ports import StoredTurn, TurnEnd
+from gateway.storage import StoredTurn, TurnEnd
 
 DELTAS: dict[str, type[Delta]] = {
     "text": TextDelta,

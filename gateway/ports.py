@@ -1,26 +1,24 @@
-"""The five seams. The engine knows these and nothing behind them.
+"""The seams. The engine knows the first four and nothing behind them; of the store it knows nothing at all.
 
 Provider  where tokens come from          gateway/providers
 Toolbox   where tool calls go             gateway/tools
 Rule      what is allowed                 gateway/rules
 Memory    what the model gets to see      gateway/memory
-Store     what survives the process       gateway/stores
+Store     what survives the process       gateway/stores (`storage.py`)
 
 A provider may also be a `Relay` or an `embedding.Embedder`; neither is a turn, and the engine knows nothing of them.
 """
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
 from gateway.agents.spec import WEEK, AgentSpec, Asks
 from gateway.client_server import ClientServer
-from gateway.errors import GatewayError
-from gateway.events import ItemDone, ItemStarted, ModelEvent, Usage
-from gateway.items import Answer, IdempotencyKey, Item, StoredApproval, ToolCall, ToolResult, ToolType
-from gateway.model_requests import RequestLog, Requests
-from gateway.steers import Steers
+from gateway.events import ItemDone, ItemStarted, ModelEvent
+from gateway.items import IdempotencyKey, Item, ToolCall, ToolResult, ToolType
+from gateway.model_requests import RequestLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,8 @@ class Turn:
     `tool_choice.py`), `truncation` ("auto": drop the oldest items of what is too long for the model), and
     `max_tool_calls`, the most calls of the gateway's that the run may make. With `sealed_reasoning` the client is given
     the state of Reasoning items to keep. What is longer than `compact_threshold` tokens is compacted before the model
-    is asked (see `compaction.py`). `compact`: do only that, and tell the "item" or the "window", user messages included.
+    is asked (see `compaction.py`); with `compact` the run does that and nothing else, and tells the compaction alone
+    ("item") or the user's messages before it as well ("window").
     """
 
     id: str
@@ -191,190 +190,6 @@ class Memory(Protocol):
         """What the model sees, and what was said to make that: items that join the history, and steps they took.
 
         `log` takes the requests that it sends to a provider."""
-        ...
-
-
-Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled", "paused"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnEnd:
-    """How a turn ended, as the store keeps it. `reason` is RunCompleted's; `error` is set for `failed`."""
-
-    status: Status
-    reason: str = ""
-    model: str = ""
-    usage: Usage = Usage()
-    error: GatewayError | None = None
-    ended_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTurn:
-    """A turn read back. `turn.agent` is the revision it ran on; `output` is what the run added, oldest first.
-
-    `intents` are the call_ids of tool calls that were begun: one without a result has an unknown outcome.
-    """
-
-    turn: Turn
-    end: TurnEnd | None
-    output: Sequence[Item]
-    intents: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation:
-    """A name for the newest turn of one branch. `created_at` is Unix seconds."""
-
-    id: str
-    created_at: float
-    metadata: Mapping[str, str]
-    newest: str | None = None
-    owner: str = ""
-
-
-class Store(Steers, Protocol):
-    """What survives. Every write is durable when the call returns, or raises and wrote nothing.
-
-    Raises `StorageFull` when the disk is full or the database cannot be written.
-    """
-
-    async def __aenter__(self) -> Self: ...
-    async def __aexit__(self, *exc: object) -> None: ...
-
-    async def begin(
-        self, turn: Turn, end: TurnEnd | None = None, *, output: Sequence[Item] = (), answers: Sequence[Answer] = ()
-    ) -> None:
-        """Save the turn and its input, status in_progress; with `end`, as one that is over, with its `output`. Raises
-        `ConversationLocked` unless `turn.parent` is its conversation's newest turn, and `NotFound` for an unknown
-        parent or conversation.
-
-        With it go the `answers` to approval requests of the turn's owner; a strict one to a request that is unknown,
-        answered or expired at `turn.created_at` raises `InvalidRequest`.
-        """
-        ...
-
-    async def append(self, turn_id: str, *items: Item, begun: Sequence[str] = (), requests: Requests = ()) -> None:
-        """Add output items, the call_ids of the tool calls that are about to be `begun`, and the requests that were
-        sent meanwhile: all or none."""
-        ...
-
-    async def end(self, turn_id: str, end: TurnEnd, *items: Item, log: bytes = b"", requests: Requests = ()) -> None:
-        """Add the last items, the last requests and the ending in one transaction, and the `log` of its events if that
-        is kept."""
-        ...
-
-    async def log(self, turn_id: str) -> bytes:
-        """The log that `end` was given; empty if none was. Raises `NotFound`."""
-        ...
-
-    async def requests(self, turn_id: str) -> Requests:
-        """Those that `append` and `end` were given, oldest first. Raises `NotFound`."""
-        ...
-
-    async def history(self, turn_id: str) -> list[Item]:
-        """Everything up to and including this turn, oldest first: for each turn its input, then its output."""
-        ...
-
-    async def owner(self, turn_id: str) -> str:
-        """Whose turn it is. Raises `NotFound` for one that cannot be continued."""
-        ...
-
-    async def get(self, turn_id: str) -> StoredTurn:
-        """Raises `NotFound`."""
-        ...
-
-    async def turns(
-        self,
-        owner: str,
-        kind: str,
-        *,
-        after: str | None,
-        limit: int,
-        newest_first: bool,
-        agent: str,
-        metadata: Mapping[str, str],
-    ) -> tuple[list[StoredTurn], bool]:
-        """A page of at most `limit` of this owner's turns after the turn `after`, and whether more follow.
-
-        Turns that came to an answer and whose id begins with `kind`; of the agent of this name, unless it is empty, and
-        with all of this metadata. Raises `NotFound` for an unknown `after`.
-        """
-        ...
-
-    async def by_digest(self, owner: str, digests: Sequence[str]) -> list[tuple[str, str]]:
-        """(digest, id) of this owner's turns that came to an answer and have one of these digests: digest by digest,
-        the newest first, and of each only the newest few."""
-        ...
-
-    async def rewire(self, turn_id: str, wire: Mapping[str, Any]) -> None:
-        """Replace `Turn.wire`. Raises `NotFound`."""
-        ...
-
-    async def items(self, ids: Collection[str], owner: str) -> dict[str, list[Item]]:
-        """The items with these ids in turns of this owner, as entries (see `conversation_items`); those that are not
-        there are left out. Of several with one id the newest is meant."""
-        ...
-
-    async def delete(self, turn_id: str) -> None:
-        """The turn can no longer be read or continued; turns that already continue it keep their history."""
-        ...
-
-    async def unfinished(self) -> list[StoredTurn]:
-        """Turns without an end, oldest first: what a crash left behind."""
-        ...
-
-    async def approvals(
-        self,
-        owner: str,
-        *,
-        begins: str = "",
-        open_at: float | None = None,
-        limit: int = 1,
-        after: str | None = None,
-        newest_first: bool = True,
-    ) -> list[StoredApproval]:
-        """This owner's approval requests whose ids begin so; those of deleted turns are gone. Raises NotFound for an
-        unknown `after`.
-
-        With `open_at`, only those that may be answered at that time. Every ApprovalRequest among a turn's output is
-        one. Those of turns that are not `Turn.stored` are forgotten some time after they expired, and the turns too.
-        """
-        ...
-
-    async def made_with(self, key: IdempotencyKey, owner: str, now: float) -> tuple[str, str] | None:
-        """The digest of the request that this owner last made with this key for this operation, in the 24 hours before
-        `now`, and the id of what it made: a turn with that `Turn.key`, or a conversation."""
-        ...
-
-    async def create_conversation(self, conversation: Conversation, key: IdempotencyKey | None = None) -> None: ...
-    async def conversation(self, id: str) -> Conversation:
-        """Raises `NotFound`."""
-        ...
-
-    async def update_conversation(self, id: str, metadata: Mapping[str, str]) -> Conversation: ...
-
-    async def delete_conversation(self, id: str) -> None:
-        """The name goes; the turns under it stay readable by their own ids."""
-        ...
-
-    async def conversation_items(
-        self, id: str, *, after: str | None, limit: int, newest_first: bool
-    ) -> tuple[list[Item], bool]:
-        """A page of at most `limit` entries after the entry `after`, and whether more follow.
-
-        An entry is an item, except that a call of the gateway's (`ToolCall.server`) and its result are one, known by
-        the call's id: the result stands right behind the call, in either order. A result that a run made up for a
-        function of the client's is no entry.
-        """
-        ...
-
-    async def conversation_item(self, id: str, item_id: str) -> list[Item]:
-        """One entry: the item, and its result if it is a call of the gateway's. Raises `NotFound`."""
-        ...
-
-    async def delete_conversation_item(self, id: str, item_id: str) -> None:
-        """A call leaves with its result."""
         ...
 
 

@@ -26,7 +26,8 @@ from gateway.events import (
 )
 from gateway.items import ApprovalRequest, Item, ToolCall, ToolResult
 from gateway.model_requests import RequestLog, Requests
-from gateway.ports import Store, Turn, TurnEnd
+from gateway.ports import Turn
+from gateway.storage import Store, TurnEnd
 from gateway.verdicts import BROKEN_OFF, OUTCOME_UNKNOWN, failure
 
 logger = logging.getLogger(__name__)

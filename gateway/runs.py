@@ -18,8 +18,9 @@ from gateway.engine import Engine
 from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
 from gateway.events import Ending, Event, RunCancelled, RunFailed
 from gateway.items import Item, pending_calls
-from gateway.ports import Conversation, Store, StoredTurn, Turn, TurnEnd
+from gateway.ports import Turn
 from gateway.recorder import Recorder
+from gateway.storage import Conversation, Store, StoredTurn, TurnEnd
 from gateway.turnstile import Turnstile
 
 logger = logging.getLogger(__name__)

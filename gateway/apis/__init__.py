@@ -11,8 +11,8 @@ from gateway.agents.catalog import Catalog
 from gateway.apis import approvals, completions, conversations, embeddings, models
 from gateway.apis.chat import routes as chat
 from gateway.apis.responses import routes as responses
-from gateway.ports import Store
 from gateway.runs import Runs
+from gateway.storage import Store
 
 DIALECTS: dict[str, Callable[[Runs, Catalog, Store], list[BaseRoute]]] = {
     "chat": chat.routes,

@@ -23,8 +23,9 @@ from gateway.errors import InvalidRequest, NotFound, StorageFull, TooManyKeys
 from gateway.event_log import retold, unpack
 from gateway.events import CallsStarted, RunCancelled, RunFailed
 from gateway.items import IdempotencyKey
-from gateway.ports import Store, StoredTurn, Turn
+from gateway.ports import Turn
 from gateway.runs import Run, Runs
+from gateway.storage import Store, StoredTurn
 from gateway.turnstile import Turnstile
 
 HEADER = "idempotency-key"

@@ -1,7 +1,7 @@
 """What a key may see of the store: its own. Another's is not found, as if it did not exist."""
 
 from gateway.errors import NotFound
-from gateway.ports import Store, StoredTurn
+from gateway.storage import Store, StoredTurn
 
 
 async def own_turn(store: Store, id: str, owner: str, kind: str, missing: NotFound) -> StoredTurn:

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from gateway.apis._usage import to_usage
 from gateway.apis._wire import JsonResponse
 from gateway.model_requests import ModelRequest
-from gateway.ports import Store
 from gateway.prompt_tokens import Count, counter, tokens_of
+from gateway.storage import Store
 
 Wire = dict[str, Any]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from gateway.apis._items import Wire, to_wire
 from gateway.errors import NotFound
 from gateway.items import Item, Reasoning, ToolCall
-from gateway.ports import Store
+from gateway.storage import Store
 
 
 async def dereferenced(raw: list[Wire], store: Store, owner: str) -> tuple[list[Wire], Mapping[str, Item]]:

@@ -18,8 +18,9 @@ from gateway.apis._pages import list_of, page_query
 from gateway.apis._wire import json_response, parsed, read_body
 from gateway.errors import InvalidRequest, NotFound
 from gateway.items import Approval, IdempotencyKey, StoredApproval, new_id
-from gateway.ports import Store, Turn
+from gateway.ports import Turn
 from gateway.runs import Runs
+from gateway.storage import Store
 
 
 class AnswerBody(BaseModel):

@@ -33,8 +33,9 @@ from gateway.events import (
     Usage,
 )
 from gateway.items import Message, Refusal, Text, new_id
-from gateway.ports import Store, Turn
+from gateway.ports import Turn
 from gateway.runs import Runs
+from gateway.storage import Store
 
 MOST_CHOICES = 128
 """Prompts times `n`; each of them is a call of the model."""

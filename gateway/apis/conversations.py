@@ -17,8 +17,9 @@ from gateway.apis._pages import list_of, page_query
 from gateway.apis._wire import json_response, parse, parsed, read_body
 from gateway.errors import NotFound
 from gateway.items import IdempotencyKey, Item, new_id
-from gateway.ports import Conversation, Store, Turn
+from gateway.ports import Turn
 from gateway.runs import Runs
+from gateway.storage import Conversation, Store
 
 NOBODY = AgentSpec(name="", model="")
 """Items added by hand are a turn that no agent answered."""

@@ -26,8 +26,9 @@ from gateway.apis._wire import JsonResponse, parse
 from gateway.embedding import Embedder, EmbeddingCall, Embeddings, Vector
 from gateway.errors import InvalidRequest
 from gateway.items import Message, Text, new_id
-from gateway.ports import Store, Turn
+from gateway.ports import Turn
 from gateway.runs import Runs
+from gateway.storage import Store
 
 FEW_NUMBERS = 16_384
 """How many are written out on the event loop; it takes a millisecond. More are written on a thread."""

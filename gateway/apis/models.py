@@ -7,8 +7,8 @@ from starlette.routing import BaseRoute, Route
 from gateway.agents.catalog import Catalog
 from gateway.apis._wire import json_response
 from gateway.errors import Forbidden
-from gateway.ports import Store
 from gateway.runs import Runs
+from gateway.storage import Store
 
 CREATED = 1_793_491_200
 """1 November 2026. One date for all: a document's own changes with every checkout, and vendors do not tell theirs."""

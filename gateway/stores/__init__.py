@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gateway.ports import Store
+from gateway.storage import Store
 from gateway.stores.sqlite import SQLiteStore
 
 STORES: dict[str, Callable[[str], Store]] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.errors import InvalidRequest, NotFound
 from gateway.items import IdempotencyKey, Item, StoredApproval, load
-from gateway.ports import Conversation, StoredTurn
+from gateway.storage import Conversation, StoredTurn
 from gateway.stores._rows import APPROVAL, TURN, load_approval, load_conversation, load_turn
 
 logger = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ def unfinished(db: sqlite3.Connection) -> tuple[list[StoredTurn], list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalQuery:
-    """See `ports.Store.approvals`."""
+    """See `storage.Store.approvals`."""
 
     owner: str
     begins: str
@@ -228,7 +228,7 @@ def conversation_item(db: sqlite3.Connection, id: str, item_id: str) -> list[Ite
 
 
 def items(db: sqlite3.Connection, ids: Sequence[str], owner: str) -> dict[str, list[Item]]:
-    """See `ports.Store.items`."""
+    """See `storage.Store.items`."""
     with snapshot(db):
         found: dict[str, list[Item]] = {}
         for id in ids:
@@ -242,7 +242,7 @@ def items(db: sqlite3.Connection, ids: Sequence[str], owner: str) -> dict[str, l
 
 
 def entries(db: sqlite3.Connection, tip: int | None) -> dict[str, Entry]:
-    """What a conversation lists, oldest first, by id. See `ports.Store.conversation_items`.
+    """What a conversation lists, oldest first, by id. See `storage.Store.conversation_items`.
 
     An item that a client sent again under the same id is listed once, in its first place, so that a page can begin
     after any entry. A call that a person is asked about is listed where its result comes: until then it is a request.

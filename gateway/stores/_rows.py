@@ -13,7 +13,8 @@ from gateway.client_server import ClientServer
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import Usage
 from gateway.items import ApprovalRequest, Item, StoredApproval, dump, load
-from gateway.ports import Conversation, StoredTurn, ToolSpec, Turn, TurnEnd
+from gateway.ports import ToolSpec, Turn
+from gateway.storage import Conversation, StoredTurn, TurnEnd
 
 AGENT: TypeAdapter[AgentSpec] = TypeAdapter(AgentSpec)
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from gateway.errors import ConversationLocked, InvalidRequest, NotFound
 from gateway.items import Answer, IdempotencyKey
-from gateway.ports import Conversation, Turn, TurnEnd
+from gateway.ports import Turn
+from gateway.storage import Conversation, TurnEnd
 from gateway.stores import _requests, _steers
 from gateway.stores._reads import BRANCH, CONVERSATION, no_approval, no_conversation, no_item, no_turn
 from gateway.stores._rows import load_conversation

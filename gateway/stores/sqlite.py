@@ -15,8 +15,9 @@ from gateway.agents.spec import AgentSpec
 from gateway.errors import GatewayError, StorageFull
 from gateway.items import Answer, IdempotencyKey, Item, StoredApproval
 from gateway.model_requests import Requests
-from gateway.ports import Conversation, StoredTurn, Turn, TurnEnd
+from gateway.ports import Turn
 from gateway.steers import Steer
+from gateway.storage import Conversation, StoredTurn, TurnEnd
 from gateway.stores import _reads, _requests, _steers, _writes
 from gateway.stores._histories import Histories
 from gateway.stores._lock import lock
@@ -31,7 +32,7 @@ MOST_AGENTS = 1024
 
 
 class SQLiteStore:
-    """`ports.Store` at `sqlite:////absolute/path.db` or `sqlite:///relative/path.db`.
+    """`storage.Store` at `sqlite:////absolute/path.db` or `sqlite:///relative/path.db`.
 
     Entering creates the file and its folder if need be and brings the schema up to date. It raises ValueError
     when another process has the database open or a newer Homeport has written it, StorageFull when it cannot

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from gateway.ports import Store
+from gateway.storage import Store
 from gateway.stores import STORES
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.items import IdempotencyKey
-from gateway.ports import Conversation, Store, Turn
+from gateway.ports import Turn
+from gateway.storage import Conversation, Store
 from tests.stores.turns import DONE, asked, said
 
 pytestmark = pytest.mark.anyio

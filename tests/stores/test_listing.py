@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import NotFound
 from gateway.items import Item, Text, ToolCall, ToolResult
-from gateway.ports import Conversation, Store
+from gateway.storage import Conversation, Store
 from tests.stores.turns import DONE, asked, said
 
 pytestmark = pytest.mark.anyio

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 WRITING = """
 import asyncio, sys
-from gateway.ports import Conversation
+from gateway.storage import Conversation
 from gateway.stores.sqlite import SQLiteStore
 from tests.stores.turns import DONE, asked, said
 

@@ -8,7 +8,8 @@ import pytest
 
 from gateway.errors import InvalidRequest, NotFound
 from gateway.items import Answer, ApprovalRequest, ToolCall, new_id
-from gateway.ports import Store, Turn, TurnEnd
+from gateway.ports import Turn
+from gateway.storage import Store, TurnEnd
 from tests.stores.turns import DONE, asked, said
 
 pytestmark = pytest.mark.anyio

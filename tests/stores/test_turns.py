@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import NotFound
-from gateway.ports import Store, Turn, TurnEnd
+from gateway.ports import Turn
+from gateway.storage import Store, TurnEnd
 from tests.stores.turns import AGENT, DONE, asked, said
 
 pytestmark = pytest.mark.anyio

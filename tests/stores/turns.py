@@ -1,9 +1,10 @@
 """Small turns to put into a store."""
 
 from gateway.agents.spec import AgentSpec, ToolGrant
-from gateway.items import Item, Message, Text, new_id
+from gateway.items import Approval, Image, Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult, new_id
 from gateway.model_requests import ModelRequest
-from gateway.ports import Store, Turn, TurnEnd
+from gateway.ports import Turn
+from gateway.storage import Store, TurnEnd
 
 AGENT = AgentSpec(
     name="careful",
@@ -17,6 +18,14 @@ AGENT = AgentSpec(
     digest="d1",
 )
 DONE = TurnEnd(status="completed", reason="stop", ended_at=2.5)
+EVERY_ITEM: tuple[Item, ...] = (
+    Message(id="m", role="user", content=(Text(text="hi", annotations=({"a": [1]},)), Image(url="data:,"))),
+    Message(id="n", role="assistant", content=(Refusal(text="no"),), complete=False),
+    Reasoning(id="r", text="hm", summary="s", state={"signature": "x", "n": 1.0}),
+    ToolCall(id="c", call_id="1", name="look", arguments="{not json", server="files", tool="look", state={"t": None}),
+    ToolResult(id="t", call_id="1", content=(Text(text="\x00 \u2028 𝄞"),), is_error=True),
+    Approval(id="a", call_id="1", approved=False, reason="why"),
+)
 
 
 def said(text: str, role: str = "user") -> Message:

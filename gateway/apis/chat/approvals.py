@@ -13,7 +13,8 @@ from gateway.agents.catalog import Catalog
 from gateway.apis.chat.resent import read
 from gateway.errors import InvalidRequest, NotFound
 from gateway.items import Approval, Item, Message, StoredApproval, ToolCall, ToolResult, new_id
-from gateway.ports import Store, Turn
+from gateway.ports import Turn
+from gateway.storage import Store
 
 LONGEST_ANSWER = 4000
 """Characters of a message that is looked at for an answer."""

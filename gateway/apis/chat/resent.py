@@ -14,7 +14,8 @@ from dataclasses import replace
 from gateway.apis.chat.messages import answer_of, said_in
 from gateway.errors import NotFound
 from gateway.items import File, Image, Item, Message, Part, Refusal, Text, ToolCall, ToolResult
-from gateway.ports import Store, Turn
+from gateway.ports import Turn
+from gateway.storage import Store
 
 LOOKED_UP = 64
 """Digests of one look-up: most often the newest turn is meant."""

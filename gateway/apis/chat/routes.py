@@ -20,8 +20,9 @@ from gateway.apis.chat.schema import ChatRequest
 from gateway.apis.chat.to_turn import to_turn
 from gateway.apis.chat.to_wire import Chunks, to_answer, to_completion
 from gateway.errors import InvalidRequest, NotFound
-from gateway.ports import Relay, Store, Turn
+from gateway.ports import Relay, Turn
 from gateway.runs import Run, Runs
+from gateway.storage import Store
 
 
 class Completions:

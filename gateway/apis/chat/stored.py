@@ -16,8 +16,8 @@ from gateway.apis.chat.choices import choice_id
 from gateway.apis.chat.messages import Wire, to_messages
 from gateway.apis.chat.to_wire import Answer, to_completion
 from gateway.errors import NotFound
-from gateway.ports import Store, StoredTurn
 from gateway.runs import Runs
+from gateway.storage import Store, StoredTurn
 
 KIND = "chatcmpl-"
 METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)

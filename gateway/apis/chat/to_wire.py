@@ -26,8 +26,9 @@ from gateway.events import (
     Usage,
 )
 from gateway.items import ApprovalRequest, Item, Message, Text, ToolCall
-from gateway.ports import Turn, TurnEnd
+from gateway.ports import Turn
 from gateway.recorder import to_end
+from gateway.storage import TurnEnd
 
 FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter", "max_steps": "length"}
 ROLE = {"role": "assistant", "content": "", "refusal": None}

@@ -28,8 +28,9 @@ from gateway.apis.responses.waiting import Waiting, inputs, listed
 from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.events import RunFailed
 from gateway.items import Item
-from gateway.ports import Store, StoredTurn, Turn
+from gateway.ports import Turn
 from gateway.runs import Run, Runs
+from gateway.storage import Store, StoredTurn
 
 POLL_AFTER = {"openai-poll-after-ms": "250"}
 """Milliseconds after which a client that polls asks again; without it the SDKs wait a second."""

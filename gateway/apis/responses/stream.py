@@ -43,8 +43,9 @@ from gateway.items import (
     ToolList,
     ToolResult,
 )
-from gateway.ports import Turn, TurnEnd
+from gateway.ports import Turn
 from gateway.recorder import to_end
+from gateway.storage import TurnEnd
 
 SEARCHING = ("in_progress", "searching")
 PARTS = {

@@ -3,7 +3,8 @@
 from gateway.apis._items import Wire
 from gateway.apis._usage import to_usage
 from gateway.errors import GatewayError
-from gateway.ports import Turn, TurnEnd
+from gateway.ports import Turn
+from gateway.storage import TurnEnd
 
 ECHO: Wire = {
     "instructions": None,

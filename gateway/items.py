@@ -6,6 +6,7 @@ store; wire shapes live in gateway/apis and gateway/providers.
 """
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,19 +15,24 @@ from pydantic import TypeAdapter
 
 _random: list[str] = []
 os.register_at_fork(after_in_child=_random.clear)
+DIGITS = 21
+"""Random hex digits of an id: 84 bits."""
 
 
 def new_id(prefix: str) -> str:
-    """A fresh opaque id such as `msg_3f…`: the prefix, an underscore and 128 random bits in hex. Safe from any thread.
+    """A fresh opaque id such as `msg_3f…`: the prefix, an underscore and 32 hex digits. Safe from any thread.
 
-    The bits come from the system in blocks: a turn makes five ids, and a system call for each was 5 % of its CPU.
+    The first eleven are the milliseconds since 1970, so that what is stored together is close together in an index by
+    id: a commit then writes a few pages and not one for each row. The random bits come from the system in blocks: a
+    turn makes five ids, and a system call for each was 5 % of its CPU.
     """
     try:
-        return f"{prefix}_{_random.pop()}"
+        bits = _random.pop()
     except IndexError:
         block = os.urandom(4096).hex()
-        _random.extend(block[start : start + 32] for start in range(32, len(block), 32))
-        return f"{prefix}_{block[:32]}"
+        _random.extend(block[start : start + DIGITS] for start in range(DIGITS, len(block) - DIGITS, DIGITS))
+        bits = block[:DIGITS]
+    return f"{prefix}_{time.time_ns() // 1_000_000:011x}{bits}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

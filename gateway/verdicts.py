@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 
-from gateway.items import ApprovalRequest, Item, Text, ToolCall, ToolResult, approval_of, new_id, request_of
+from gateway.items import ApprovalRequest, Item, Text, ToolCall, ToolResult, approval_of, new_id, random_id, request_of
 from gateway.ports import ToolSpec, Verdict
 
 OUTCOME_UNKNOWN = (
@@ -41,7 +41,8 @@ def answer_to(request: ApprovalRequest, history: Sequence[Item]) -> Verdict:
 
 def question(call: ToolCall, spec: ToolSpec, verdict: Verdict) -> ApprovalRequest:
     return ApprovalRequest(
-        id=new_id("mcpr"),
+        # A person writes its first digits as the code that approves it.
+        id=random_id("mcpr"),
         call_id=call.call_id,
         server=call.server,
         tool=call.tool,

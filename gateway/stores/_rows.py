@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import orjson
 from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError
 
 from gateway.agents.spec import AgentSpec
 from gateway.client_server import ClientServer
@@ -31,7 +30,7 @@ def dump_items(items: Sequence[Item]) -> tuple[list[tuple[str, str]], int]:
     """(id, body) of each, and their size in bytes. Raises InvalidRequest like `to_json`."""
     try:
         bodies = [dump(item) for item in items]
-    except PydanticSerializationError as error:
+    except ValueError as error:
         raise InvalidRequest(f"An item holds a value that cannot be stored: {error}.") from error
     return [(item.id, body.decode()) for item, body in zip(items, bodies, strict=True)], sum(map(len, bodies))
 

@@ -67,12 +67,13 @@ class Known:
 
 
 class Bodies:
-    """The newest body of each branch in use, about `max_bytes` of them; the longest unused go first.
+    """The newest body of each branch in use, at most `max_turns` and about `max_bytes`; the longest unused go first.
 
     Like the histories, it changes on the event loop after the COMMIT that it reflects.
     """
 
-    def __init__(self, *, max_bytes: int = 32 << 20) -> None:
+    def __init__(self, *, max_turns: int = 4096, max_bytes: int = 32 << 20) -> None:
+        self._max_turns = max_turns
         self._max_bytes = max_bytes
         self._bytes = 0
         self._known: OrderedDict[str, Known] = OrderedDict()
@@ -101,7 +102,7 @@ class Bodies:
         self._drop(turn_id)
         self._known[turn_id] = known
         self._bytes += len(known.body)
-        while self._bytes > self._max_bytes:
+        while len(self._known) > self._max_turns or self._bytes > self._max_bytes:
             self._drop(next(iter(self._known)))
 
     def _drop(self, turn_id: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import NotFound
 from gateway.events import Usage
+from gateway.stores._requests import Bodies, pack
 from tests.stores.turns import DONE, asked, said, sent
 
 pytestmark = pytest.mark.anyio
@@ -72,3 +73,11 @@ async def test_a_large_body_is_kept_like_a_small_one(store):
     large = [sent(",".join(map(message, range(n)))) for n in (20_000, 20_001)]
     id = await exchange(store, large)
     assert list(await store.requests(id)) == large
+
+
+async def test_only_the_newest_branches_are_kept_in_memory():
+    bodies, request = Bodies(max_turns=2), [sent(message(1))]
+    for n in range(5):
+        bodies.stored(f"t{n}", request, pack(request, None), [n])
+    bases = [(await bodies.packed(f"t{n}", request))[0][2] for n in range(5)]
+    assert bases == [None, None, None, 3, 4]

@@ -271,13 +271,16 @@ class Runs:
     async def _go_on(self, run: Run, stored: StoredTurn) -> None:
         turn = run.turn
         history: list[Item] = []
+        shown: list[Item] = []
         try:
             try:
-                history = await self._restored(turn, await self._store.history(turn.id))
+                history = await self._store.history(turn.id)
                 unknown = await self._engine.unknown_outcomes(turn, history, stored.intents)
                 if unknown:
                     await self._store.append(turn.id, *unknown)
                     history += unknown
+                # Last: if it fails, the next turn must know all the same which calls were begun.
+                shown = await self._restored(turn, history)
             except GatewayError as error:
                 ending = RunFailed(error=error)
             except Exception:
@@ -294,7 +297,7 @@ class Runs:
                 said=stored.output,
                 log=run.events if is_logged(turn) else None,
             )
-            await self._end(run, recorder, ending or await self._play(run, recorder, history))
+            await self._end(run, recorder, ending or await self._play(run, recorder, shown))
         finally:
             self._part(run)
 

@@ -103,6 +103,29 @@ async def test_a_side_effect_that_was_begun_is_not_repeated_and_the_model_is_tol
     assert (told["role"], "outcome is unknown" in told["content"]) == ("tool", True)
 
 
+async def test_a_side_effect_is_not_repeated_though_the_run_cannot_go_on_from_its_compaction(home):
+    count = {"call": ("clock__count", '{"forever": true}')}
+    os.mkfifo(home / "begun")
+    async with upstream({"text": "They greeted."}, count, {"text": "I will check."}) as provider:
+        async with gateway_process(home, provider) as (client, process):
+            compacted = await client.responses.compact(model="counter", input="hello")
+            items = [item.to_dict(warnings=False) for item in compacted.output]
+            conversation = (await client.conversations.create(items=items)).id
+            await begin(client, conversation)
+            assert await asyncio.to_thread((home / "begun").read_text) == "yes"
+            process.kill()
+            await process.wait()
+        (home / "data" / "sealing.key").unlink()
+        async with gateway_process(home, provider) as (client, _):
+            with pytest.raises(openai.BadRequestError, match="cannot be read"):
+                await client.responses.create(model="counter", input="and?", conversation=conversation)
+            await client.conversations.items.delete(items[-1]["id"], conversation_id=conversation)
+            await client.responses.create(model="counter", input="and?", conversation=conversation)
+    told = [message["content"] for message in provider.requests[-1]["messages"] if message["role"] == "tool"]
+    assert (home / "tally").read_text().count("called") == 1
+    assert [("outcome is unknown" in content) for content in told] == [True]
+
+
 async def test_a_run_that_cannot_be_read_back_keeps_no_other_from_going_on(home):
     holds = [{"text": "never", "hold": asyncio.Event()}, {"text": "never", "hold": asyncio.Event()}]
     async with upstream(*holds, {"text": "after all"}, {"text": "next"}) as provider:

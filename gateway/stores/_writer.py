@@ -147,7 +147,7 @@ class Writer:
                 if apart:
                     _run(connection, job)
                 else:
-                    job.result = job.operation(connection)
+                    job.error, job.result = None, job.operation(connection)
             connection.execute("commit")
         except Exception as error:  # noqa: BLE001 - whose error it is shows when each is run apart
             # A full disk may already have rolled the transaction back; a second rollback would raise.
@@ -217,9 +217,15 @@ def _settle(job: _Job) -> None:
     if job.error is not None:
         _fail(job.future, job.error)
         return
-    if job.committed is not None:
-        job.committed(job.result)
-    _succeed(job.future, job.result)
+    try:
+        if job.committed is not None:
+            job.committed(job.result)
+    except Exception as error:
+        # Whoever waits is told, and the others and what comes next are not held up.
+        logger.exception("what follows a write failed")
+        _fail(job.future, error)
+    else:
+        _succeed(job.future, job.result)
 
 
 def _succeed(future: asyncio.Future[Any], result: Any) -> None:

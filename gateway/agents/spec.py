@@ -52,7 +52,7 @@ class ToolGrant:
     approval_timeout: float = WEEK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class AgentSpec:
     """One agent. `digest` identifies its content (agent_document: sha256 of canonical JSON, names left out).
 

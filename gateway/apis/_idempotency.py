@@ -133,17 +133,20 @@ class IdempotencyKeys:
 
     def _make_room(self, owner: str, size: int) -> None:
         """Drop answers, the oldest of whoever holds most first."""
-        while True:
-            sizes = Counter({owner: size})
-            for held in self._held.values():
-                sizes[held.owner] += held.size
-            too_many = sizes[owner] > max(MOST_OF_ONE, size)
-            if not too_many and sizes.total() <= MOST_HELD:
-                return
-            over = [place for place, held in self._held.items() if held.over and (held.owner == owner or not too_many)]
-            if not over:
+        sizes = Counter({owner: size})
+        over: dict[str, list[str]] = {}
+        for place, held in reversed(self._held.items()):
+            sizes[held.owner] += held.size
+            if held.over:
+                over.setdefault(held.owner, []).append(place)
+        while (too_many := sizes[owner] > max(MOST_OF_ONE, size)) or sizes.total() > MOST_HELD:
+            whose = [owner] if too_many else sorted(over, key=lambda one: sizes[one])
+            if not whose or not over.get(whose[-1]):
                 raise TooManyKeys(retry_after=1)
-            del self._held[max(over, key=lambda place: sizes[self._held[place].owner])]
+            places = over[whose[-1]]
+            sizes[whose[-1]] -= self._held.pop(places.pop()).size
+            if not places:
+                del over[whose[-1]]
 
     def hold(self, asked: Asked, runs: Sequence[Run]) -> None:
         """Keep in mind what this request has begun, where `reserve` has made room for it."""

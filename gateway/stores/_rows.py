@@ -1,6 +1,5 @@
 """Turns, endings and agents as the text that is kept in a row, and back. No SQL here."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -69,12 +68,6 @@ def load_approval(row: Sequence[Any]) -> StoredApproval:
 
 def load_items(bodies: Iterable[str]) -> list[Item]:
     return [load(body) for body in bodies]
-
-
-def dump_agent(agent: AgentSpec) -> tuple[str, str]:
-    """(key, body). The key covers the name too, which `agent.digest` leaves out."""
-    body = to_json(agent)
-    return hashlib.sha256(body.encode()).hexdigest(), body
 
 
 def dump_request(turn: Turn) -> str:

@@ -184,3 +184,10 @@ def m010_steers(db: Database) -> None:
     """What was said to a turn while it ran and no request has used yet; `input` is JSON."""
     db.table("steers").create({"id": str, "turn": str, "input": str}, pk="id", not_null={"turn", "input"}, strict=True)
     db.conn.execute("create index steers_turn on steers (turn)")
+
+
+@MIGRATIONS()
+def m011_agents(db: Database) -> None:
+    """An agent goes with the last of its turns."""
+    db.conn.execute("create index turns_agent on turns (agent)")
+    db.conn.execute("delete from agents where not exists (select 1 from turns where turns.agent = agents.key)")

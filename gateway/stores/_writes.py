@@ -10,7 +10,7 @@ from gateway.errors import ConversationLocked, InvalidRequest, NotFound
 from gateway.items import Answer, IdempotencyKey
 from gateway.ports import Turn
 from gateway.storage import Conversation, TurnEnd
-from gateway.stores import _requests, _steers
+from gateway.stores import _agents, _requests, _steers
 from gateway.stores._reads import BRANCH, CONVERSATION, no_approval, no_conversation, no_item, no_turn
 from gateway.stores._rows import load_conversation
 
@@ -73,7 +73,6 @@ def begin(
     db: sqlite3.Connection,
     turn: Turn,
     agent: str,
-    agent_body: str | None,
     request: str,
     items: Sequence[Row],
     output: Sequence[Row],
@@ -81,8 +80,8 @@ def begin(
     over: tuple[TurnEnd, str] | None,
     answers: Sequence[Answer],
 ) -> None:
-    """`agent` is its key; `agent_body` is None when the row is known to be there. `over`: the ending of a turn that
-    nobody runs, and its `dump_end`. `requests` are among the `output`.
+    """`agent` is its key. `over`: the ending of a turn that nobody runs, and its `dump_end`. `requests` are among the
+    `output`.
 
     A deleted turn cannot be continued, unless by the conversation whose newest it is: the conversation lives on.
     """
@@ -90,8 +89,7 @@ def begin(
     parent = None if turn.parent is None else _parent(db, turn.parent, newest)
     if turn.conversation is not None and parent != newest:
         raise ConversationLocked(param="conversation")
-    if agent_body is not None:
-        db.execute("insert into agents (key, body) values (?, ?) on conflict do nothing", (agent, agent_body))
+    _agents.keep(db, agent, turn.agent)
     row = (turn.id, parent, turn.conversation, agent, turn.owner, turn.created_at, request, turn.digest or None)
     n = db.execute(BEGIN, (*row, turn.stored)).lastrowid
     if turn.conversation is not None:
@@ -277,5 +275,6 @@ def _purge(db: sqlite3.Connection, n: int | None) -> None:
         db.execute("delete from intents where turn = ?", (n,))
         db.execute("delete from approvals where turn = ?", (n,))
         _requests.remove(db, n)
-        db.execute("delete from turns where n = ?", (n,))
+        (agent,) = db.execute("delete from turns where n = ? returning agent", (n,)).fetchone()
+        _agents.let_go(db, agent)
         n = rows[0][0]

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from gateway.agents.spec import AgentSpec
 from gateway.errors import GatewayError, StorageFull
 from gateway.items import Answer, IdempotencyKey, Item, StoredApproval
 from gateway.model_requests import Requests
@@ -19,16 +18,15 @@ from gateway.ports import Turn
 from gateway.steers import Steer
 from gateway.storage import Conversation, StoredTurn, TurnEnd
 from gateway.stores import _reads, _requests, _steers, _writes
+from gateway.stores._agents import AgentKeys
 from gateway.stores._histories import Histories
 from gateway.stores._lock import lock
 from gateway.stores._readers import Readers
 from gateway.stores._requests import Bodies
-from gateway.stores._rows import dump_agent, dump_end, dump_items, dump_request, dump_requests, to_json
+from gateway.stores._rows import dump_end, dump_items, dump_request, dump_requests, to_json
 from gateway.stores._writer import Writer
 
 SCHEME = "sqlite:///"
-MOST_AGENTS = 1024
-"""Remembered, revisions and those that a request has made its own included."""
 
 
 class SQLiteStore:
@@ -51,8 +49,7 @@ class SQLiteStore:
         self._path = Path(path).absolute()
         self._histories = Histories()
         self._bodies = Bodies()
-        # Agents whose row is there, by the identity of the object, which lives as long as it is in here.
-        self._agents: dict[int, tuple[AgentSpec, str]] = {}
+        self._agents = AgentKeys()
         self._steered: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -81,17 +78,12 @@ class SQLiteStore:
     async def begin(
         self, turn: Turn, end: TurnEnd | None = None, *, output: Sequence[Item] = (), answers: Sequence[Answer] = ()
     ) -> None:
-        spec, agent_body = turn.agent, None
-        _, agent = self._agents.get(id(spec)) or (spec, "")
-        if not agent:
-            agent, agent_body = dump_agent(spec)
         rows, size = dump_items(turn.input)
         added, more = dump_items(output)
         operation = partial(
             _writes.begin,
             turn=turn,
-            agent=agent,
-            agent_body=agent_body,
+            agent=self._agents.of(turn.agent),
             request=dump_request(turn),
             items=rows,
             output=added,
@@ -101,9 +93,6 @@ class SQLiteStore:
         )
 
         def committed(_: None) -> None:
-            if len(self._agents) >= MOST_AGENTS:
-                self._agents.clear()
-            self._agents[id(spec)] = spec, agent
             self._histories.begun(turn.id, turn.parent, [*turn.input, *output], size + more)
             self._bodies.begun(turn.id, turn.parent)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 import resource
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -20,7 +22,7 @@ from sqlite_utils import Database
 from gateway.errors import StorageFull
 from gateway.stores._schema import MIGRATIONS
 from gateway.stores.sqlite import SQLiteStore
-from tests.stores.turns import DONE, asked, exchange, said, sent
+from tests.stores.turns import AGENT, DONE, asked, exchange, said, sent
 
 pytestmark = pytest.mark.anyio
 
@@ -293,9 +295,8 @@ async def test_what_nothing_continues_is_really_removed_when_deleted(path: Path)
         await store.delete(running.id)
         await store.end(running.id, DONE)
     with sqlite3.connect(path) as database:
-        for table in ("turns", "items", "intents", "requests"):
+        for table in ("turns", "items", "intents", "requests", "agents"):
             assert database.execute(f"select count(*) from {table}").fetchall() == [(0,)]
-        assert database.execute("select count(*) from agents").fetchall() == [(1,)]
     database.close()
 
 
@@ -321,3 +322,22 @@ async def test_a_closed_store_refuses_at_once(path: Path) -> None:
     assert await asyncio.gather(*late) == [None] * 5
     with pytest.raises(StorageFull, match="closed"):
         await store.begin(asked(said("x")))
+
+
+async def test_what_a_request_put_into_its_prompt_goes_with_its_turn(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    filled = replace(AGENT, instructions="The customer's number is 4711.")
+    async with SQLiteStore(f"sqlite:///{path}") as store:
+        first, second = (replace(asked(said("hi")), agent=filled) for _ in range(2))
+        for turn in (first, second, asked(said("hi"))):
+            await store.begin(turn)
+            await store.end(turn.id, DONE)
+        await store.delete(first.id)
+        assert (await store.get(second.id)).turn.agent == filled
+        await store.delete(second.id)
+        assert [json.loads(body)["instructions"] for (body,) in Database(path).execute("select body from agents")] == [
+            AGENT.instructions
+        ]
+        third = replace(asked(said("again")), agent=filled)
+        await store.begin(third)
+        assert [stored.turn for stored in await store.unfinished()] == [third]

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import InvalidRequest, NotFound, ProviderRateLimited
 from gateway.events import Usage
-from gateway.items import Item
+from gateway.items import Item, Message, Text
 from gateway.ports import ToolSpec, Turn
 from gateway.storage import Conversation, Store, TurnEnd
 from tests.stores.turns import AGENT, DONE, EVERY_ITEM, asked, exchange, said
@@ -191,6 +191,25 @@ async def test_text_that_utf8_cannot_say_is_refused(store: Store) -> None:
     for turn in (asked(said("\ud800")), replace(asked(), wire={"user": "\ud800"})):
         with pytest.raises(InvalidRequest):
             await store.begin(turn)
+    assert await store.unfinished() == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(said("hi"), role="tool"),
+        replace(said("hi"), phase="last"),
+        replace(said("hi"), complete="yes"),
+        replace(said("hi"), name=7),
+        replace(said("hi"), content=[Text(text="hi")]),
+        replace(said("hi"), content=(Text(text=b"hi"),)),
+        replace(said("hi"), content=(Text(text="hi", annotations=("see",)),)),
+        replace(said("hi"), content=(Text(text="hi", logprobs=("p",)),)),
+    ],
+)
+async def test_what_could_not_be_read_back_is_refused(store: Store, message: Message) -> None:
+    with pytest.raises(InvalidRequest):
+        await store.begin(asked(message))
     assert await store.unfinished() == []
 
 

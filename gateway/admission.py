@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from gateway.errors import InvalidRequest
-from gateway.items import Item, ToolCall, ToolResult, pending_calls, size_of
+from gateway.item_sizes import size_of
+from gateway.items import ApprovalRequest, Item, ToolCall, ToolResult, pending_calls
 
 
 def refuse_too_long(history: Sequence[Item], most: int, param: str) -> None:
@@ -32,7 +33,10 @@ def answerable(before: Sequence[Item], given: Sequence[Item], *, runs: bool = Tr
         if item.call_id in answered:
             raise InvalidRequest(f"The function call {item.call_id} has its output already.", param="input")
     open_calls = pending_calls(history)
+    # What the gateway runs is asked for by a model, and not by a client, unless that brings it back with its request.
+    made_up = {item.call_id for item in given if isinstance(item, ToolCall)}
+    made_up -= {item.call_id for item in given if isinstance(item, ApprovalRequest)}
     for call in open_calls:
-        if not call.server or not runs:
+        if not call.server or not runs or call.call_id in made_up:
             raise InvalidRequest(f"No tool output found for function call {call.call_id}.", param="input")
     return open_calls

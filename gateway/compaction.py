@@ -69,8 +69,8 @@ def questions(history: Sequence[Item]) -> list[Message]:
 
 
 def is_worth_it(history: Sequence[Item], threshold: int) -> bool:
-    """Whether a compaction now would replace enough. `threshold` is in tokens."""
-    stay = {item.id for item in staying(history)}
+    """Whether a compaction now would replace enough, which is more than another summary. `threshold` is in tokens."""
+    stay = {item.id for item in staying(history)} | {item.id for item in history if isinstance(item, Compaction)}
     replaced = [item for item in compacted(history) if item.id not in stay]
     return tokens_of(replaced) * WORTH >= threshold
 

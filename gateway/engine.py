@@ -26,16 +26,7 @@ from gateway.events import (
     StepDone,
     Usage,
 )
-from gateway.items import (
-    NO_SERVER,
-    ApprovalRequest,
-    Item,
-    Message,
-    ToolCall,
-    ToolResult,
-    pending_calls,
-    request_of,
-)
+from gateway.items import NO_SERVER, ApprovalRequest, Item, Message, ToolCall, ToolResult, pending_calls, request_of
 from gateway.model_requests import RequestLog
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
 from gateway.sealing import Sealer
@@ -248,6 +239,11 @@ class Engine:
         threshold: int = turn.options.get("compact_threshold") or 0
         if threshold and tokens_in(call) > threshold and is_worth_it(history, threshold):
             return self._shortened(turn, call, ours, history, window)
+        return self._step(call, ours, history, window)
+
+    def _step(
+        self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
+    ) -> AsyncGenerator[ModelEvent]:
         if form := form_of(call.options):
             return checked(lambda asked, said: self._fitted(asked, ours, said, window), call, history, form)
         return self._fitted(call, ours, history, window) if window.slides else self._ask(call, ours, history)
@@ -255,15 +251,14 @@ class Engine:
     async def _shortened(
         self, turn: Turn, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item], window: Window
     ) -> AsyncGenerator[ModelEvent]:
-        """A compaction, and then the step. After it there is nothing left that is worth another."""
+        """A compaction, and then the step, however long the conversation still is."""
         async with aclosing(self._compact(turn, call, history, window)) as events:
             async for event in events:
                 yield event
         view, made = await self._view(turn, history, call.log)
         for event in made:
             yield event
-        call = replace(call, items=view)
-        async with aclosing(self._asked(turn, call, ours, history, window)) as events:
+        async with aclosing(self._step(replace(call, items=view), ours, history, window)) as events:
             async for event in events:
                 yield event
 

@@ -339,36 +339,6 @@ def load(body: bytes | str) -> Item:
     return _item.validate_json(body)
 
 
-def size_of(item: Item) -> int:
-    """Characters of what it says, counted without looking at them: a URL of data is as long as it is."""
-    match item:
-        case Message(content=parts) | ToolResult(content=parts):
-            return sum(map(part_size, parts))
-        case Reasoning(text=text, summary=summary, sealed=sealed):
-            return len(text) + len(summary) + len(sealed)
-        case ToolCall(arguments=arguments) | ApprovalRequest(arguments=arguments):
-            return len(arguments)
-        case Approval(reason=reason):
-            return len(reason)
-        case Compaction(text=text, sealed=sealed):
-            return len(text) + len(sealed)
-        case Summary(text=text):
-            return len(text)
-        case ToolList():
-            # Mostly schemas; there is one in a conversation, and not in each turn.
-            return len(dump(item))
-
-
-def part_size(part: Part) -> int:
-    match part:
-        case Text(text=text) | Refusal(text=text):
-            return len(text)
-        case Image(url=url):
-            return len(url)
-        case File(data=data, url=url):
-            return len(data) + len(url)
-
-
 def pending_calls(history: Sequence[Item]) -> list[ToolCall]:
     """Tool calls that have no result yet.
 

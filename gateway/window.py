@@ -5,6 +5,7 @@ the older half of what may go is left out, and more with every further refusal, 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -47,8 +48,8 @@ def droppable(items: Sequence[Item]) -> Sequence[Item]:
         cuts = [place for place in steps(said) if place > begin]
     if not cuts:
         return ()
-    half = sum(map(tokens, said[begin:])) / 2
-    cut = next((place for place in cuts if sum(map(tokens, said[begin:place])) >= half), cuts[-1])
+    before = [0, *accumulate(map(tokens, said[begin:]))]
+    cut = next((place for place in cuts if before[place - begin] >= before[-1] / 2), cuts[-1])
     return said[begin:cut]
 
 

@@ -21,7 +21,8 @@ from starlette.responses import Response
 from gateway.apis._wire import LARGE_BODY
 from gateway.errors import InvalidRequest, NotFound, StorageFull, TooManyKeys
 from gateway.event_log import retold, unpack
-from gateway.events import CallsStarted, RunCancelled, RunFailed
+from gateway.events import CallsStarted, ItemDone, RunCancelled, RunFailed
+from gateway.item_sizes import size_of
 from gateway.items import IdempotencyKey
 from gateway.ports import Turn
 from gateway.runs import Run, Runs
@@ -37,6 +38,8 @@ MOST_OF_ONE = MOST_HELD // 4
 """Of these, those of one owner. A single request may be larger."""
 LEAST = 2**16
 """Bytes that a request counts for at least: a quarter of its owner's is 256 answers, and all owners' are 1024."""
+EVENT = 256
+"""Bytes that an event of an answer counts for beside its text."""
 HELD_FOR = 86400.0
 """Seconds."""
 
@@ -56,17 +59,21 @@ class Asked:
 
 @dataclass(slots=True)
 class Held:
-    """An answer, or the room for it as long as it has no `runs`."""
+    """An answer, or the room for it as long as it has no `runs`. `said` are the bytes of the request."""
 
     owner: str
     digest: str
     until: float
+    said: int
     size: int
     runs: Sequence[Run] = ()
+    over: bool = False
 
-    @property
-    def over(self) -> bool:
-        return bool(self.runs) and all(run.finished for run in self.runs)
+    def look(self) -> None:
+        """See whether it is over: from then on it counts with what was said."""
+        if not self.over and self.runs and all(run.finished for run in self.runs):
+            self.over = True
+            self.size = max(LEAST, self.said + sum(map(size_of_run, self.runs)))
 
 
 class IdempotencyKeys:
@@ -127,15 +134,18 @@ class IdempotencyKeys:
             return
         place = place_of(turn.owner, asked.key)
         self._held.pop(place, None)
-        size = max(asked.size, LEAST)
+        # What it names without sending it is held as well.
+        said = max(asked.size, sum(map(size_of, turn.input)))
+        size = max(said, LEAST)
         self._make_room(turn.owner, size)
-        self._held[place] = Held(turn.owner, asked.key.digest, time.time() + HELD_FOR, size)
+        self._held[place] = Held(turn.owner, asked.key.digest, time.time() + HELD_FOR, said, size)
 
     def _make_room(self, owner: str, size: int) -> None:
         """Drop answers, the oldest of whoever holds most first."""
         sizes = Counter({owner: size})
         over: dict[str, list[str]] = {}
         for place, held in reversed(self._held.items()):
+            held.look()
             sizes[held.owner] += held.size
             if held.over:
                 over.setdefault(held.owner, []).append(place)
@@ -206,6 +216,11 @@ def has_acted(run: Run) -> bool:
     if isinstance(ending, RunFailed) and ending.error.acted:
         return True
     return any(isinstance(event, CallsStarted) and event.calls for event in run.events)
+
+
+def size_of_run(run: Run) -> int:
+    said = sum(size_of(event.item) for event in run.events if isinstance(event, ItemDone))
+    return said + EVENT * len(run.events)
 
 
 def place_of(owner: str, key: IdempotencyKey) -> str:

@@ -37,7 +37,7 @@ def settle(items: list[Item]) -> list[Item]:
                     )
             case ToolCall(call_id=call_id) if call_id in asked or call_id in ran.values():
                 continue
-            case ToolResult(approval=id) if id in ran:
+            case ToolResult(approval=id, call_id=call_id) if ran.get(id) == call_id:
                 settled.append(replace(item, call_id=id))
             case _:
                 settled.append(item)

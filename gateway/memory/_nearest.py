@@ -9,6 +9,7 @@ import logging
 from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from gateway.embedding import LOCAL_EMBEDDER, Embedder, EmbeddingCall
@@ -21,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 MOST_CHARACTERS = 1000
 """How much of a message is looked at: about what the embedder reads."""
-MOST_EXCHANGES = 500
-"""Older exchanges that are looked through, the newest: a vector takes some 10 ms, and after a start there is none."""
+MOST_MESSAGES = 500
+"""Older messages that are looked at, the newest: a vector takes some 10 ms, and after a start there is none."""
 MOST_VECTORS = 20_000
 """Vectors that are kept, of 1.5 KB each; the longest unused go first."""
 
@@ -41,15 +42,14 @@ class Nearest:
             return list(reversed(exchanges))
         if not question.strip():
             return []
-        exchanges = exchanges[-MOST_EXCHANGES:]
+        newest = ((n, text) for n in reversed(range(len(exchanges))) for text in reversed(texts(exchanges[n])))
         try:
             asked = await self._vector(question)
             owners: list[int] = []
             vectors: list[bytes] = []
-            for number, exchange in enumerate(exchanges):
-                for text in texts(exchange):
-                    vectors.append(await self._vector(text))
-                    owners.append(number)
+            for number, text in islice(newest, MOST_MESSAGES):
+                vectors.append(await self._vector(text))
+                owners.append(number)
         except GatewayError as error:
             logger.warning("Older exchanges cannot be looked through: %s", error)
             return []

@@ -135,8 +135,8 @@ def due(
         return covered
     begin = max(0, len(exchanges) - (context.last or 0))
     if not context.last or fill(exchanges[begin:]) + room_of(budget) > budget:
-        begin = len(exchanges)
-        while begin and fill(exchanges[begin - 1 :]) <= budget / 2:
+        begin, filled = len(exchanges), 0
+        while begin and (filled := filled + exchanges[begin - 1].tokens) <= budget / 2:
             begin -= 1
     while begin and exchanges[begin - 1].stays:
         begin -= 1

@@ -139,7 +139,11 @@ class _Blotted(httpx2.AsyncByteStream):
 
 def begun_at_end(data: bytes, secret: bytes) -> int:
     """How many of its last bytes may be the beginning of the secret."""
-    return next((size for size in range(min(len(secret) - 1, len(data)), 0, -1) if data.endswith(secret[:size])), 0)
+    tail = data[max(0, len(data) - len(secret) + 1) :]
+    place = tail.find(secret[:1])
+    while place >= 0 and not secret.startswith(tail[place:]):
+        place = tail.find(secret[:1], place + 1)
+    return len(tail) - place if place >= 0 else 0
 
 
 def secrets_in(headers: Mapping[str, str]) -> list[bytes]:

@@ -197,7 +197,7 @@ async def test_an_approval_is_answered_once_and_told_again(start_gateway, carefu
 @pytest.fixture
 def small(monkeypatch):
     """Memory for three answers, of which one owner may have two."""
-    for name, size in {"MOST_HELD": 3000, "MOST_OF_ONE": 2000, "LEAST": 1000}.items():
+    for name, size in {"MOST_HELD": 3000, "MOST_OF_ONE": 2000, "LEAST": 1000, "EVENT": 1}.items():
         monkeypatch.setattr(_idempotency, name, size)
 
 

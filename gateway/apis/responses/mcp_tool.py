@@ -19,6 +19,8 @@ MOST_SERVERS = 16
 """Servers of one request. Each is a connection and a list of tools before the model is asked."""
 MOST_HEADERS = 64
 LONGEST_HEADER = 8192
+LONGEST_HEADERS = 32768
+"""Characters of the values of one, and of all together."""
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 """Nothing in which two readers of a URL could see different hosts."""
@@ -111,6 +113,8 @@ def to_headers(tool: McpTool, where: str) -> Mapping[str, str]:
             raise wrong(f"{where}.headers", f"{name[:64]!r} is no header that a client may set.")
         if not HEADER_VALUE.fullmatch(value) or len(value) > LONGEST_HEADER:
             raise wrong(f"{where}.headers", f"the value of {name[:64]!r} is too long, or no printable ASCII.")
+    if sum(map(len, headers.values())) > LONGEST_HEADERS:
+        raise wrong(f"{where}.headers", f"the values have more than {LONGEST_HEADERS} characters.")
     if tool.authorization is None:
         return headers
     if "authorization" in headers:

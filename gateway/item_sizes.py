@@ -1,0 +1,62 @@
+"""How much an item is, for limits on what is kept and what a model is shown."""
+
+import orjson
+
+from gateway.items import (
+    Approval,
+    ApprovalRequest,
+    Compaction,
+    File,
+    Image,
+    Item,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Summary,
+    Text,
+    ToolCall,
+    ToolList,
+    ToolResult,
+    dump,
+)
+
+
+def size_of(item: Item) -> int:
+    """Characters of what it says, counted without looking at them: a URL of data is as long as it is."""
+    return len(item.id) + _size_of(item)
+
+
+def _size_of(item: Item) -> int:
+    match item:
+        case Message(content=parts, name=name):
+            return len(name) + sum(map(part_size, parts))
+        case ToolResult(content=parts, call_id=call_id):
+            return len(call_id) + sum(map(part_size, parts))
+        case Reasoning(text=text, summary=summary, sealed=sealed):
+            return len(text) + len(summary) + len(sealed)
+        case ToolCall(arguments=arguments, name=name, call_id=call_id):
+            return len(arguments) + len(name) + len(call_id)
+        case ApprovalRequest(arguments=arguments, tool=tool):
+            return len(arguments) + len(tool)
+        case Approval(reason=reason):
+            return len(reason)
+        case Compaction(text=text, sealed=sealed):
+            return len(text) + len(sealed)
+        case Summary(text=text):
+            return len(text)
+        case ToolList():
+            # Mostly schemas; there is one in a conversation, and not in each turn.
+            return len(dump(item))
+
+
+def part_size(part: Part) -> int:
+    match part:
+        case Text(annotations=annotations, logprobs=logprobs) if annotations or logprobs:
+            return len(part.text) + len(orjson.dumps([annotations, logprobs]))
+        case Text(text=text) | Refusal(text=text):
+            return len(text)
+        case Image(url=url):
+            return len(url)
+        case File(data=data, url=url):
+            return len(data) + len(url)

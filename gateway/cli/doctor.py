@@ -15,11 +15,9 @@ from rich.table import Table
 from gateway.agents.load import LoadedAgents, load_agents
 from gateway.agents.spec import AgentSpec
 from gateway.app import DISK_FLOOR
-from gateway.cli.needs import lacking_tools, model_missing
+from gateway.cli.needs import lacking_models, lacking_tools, model_missing
 from gateway.memory import STRATEGIES
 from gateway.providers.litellm_import import LiteLLM
-from gateway.providers.local import LocalProvider
-from gateway.providers.missing import missing_anywhere
 from gateway.settings import Settings, make_folders
 from gateway.tools.deferred import DeferredToolbox
 
@@ -58,7 +56,8 @@ def machine(settings: Settings) -> Iterator[Finding]:
 def agents(settings: Settings, loaded: LoadedAgents) -> Iterator[Finding]:
     yield "agents", bool(loaded.specs), ", ".join(sorted(loaded.specs)) or f"none in {settings.agents}"
     for error in loaded.errors.values():
-        yield "agent document", False, str(error)
+        for problem in error.problems:
+            yield "agent document", False, str(problem)
 
 
 async def servers(settings: Settings) -> Sequence[Any]:
@@ -83,15 +82,11 @@ def providers(settings: Settings) -> Iterator[Finding]:
 
 
 async def models(settings: Settings, specs: Iterable[AgentSpec]) -> list[Finding]:
-    """The agents none of whose models can be asked. LiteLLM is asked about providers that only it may know."""
+    """The models of agents that nobody has, and the agents none of whose models can be asked."""
     litellm, findings = LiteLLM(), list[Finding]()
     for agent in specs:
-        reasons: list[str] = []
-        for model in (agent.model, *agent.fallbacks):
-            why = model_missing(settings, model)
-            if not why and not model.startswith(f"{LocalProvider.name}/"):
-                why = await missing_anywhere(model, settings.providers, settings.environment, litellm)
-            reasons.append(why)
-        if all(reasons):
-            findings.append((f"model of {agent.name}", False, f"{agent.model}: {reasons[0]}"))
+        lacking = await lacking_models(settings, agent, litellm)
+        mute = lacking[:1] if len(lacking) == len({agent.model, *agent.fallbacks}) else []
+        for one in [one for one in lacking if not one.known] or mute:
+            findings.append((f"model of {agent.name}", False, f"{one.model}: {one.why}"))
     return findings

@@ -77,9 +77,16 @@ def chat_command(
 
 
 @app.command("doctor")
-def doctor_command(data: Data = None, agents: Agents = None, config: Config = None) -> None:
+def doctor_command(
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask each model of the agents for one word. It may cost a few tokens.")
+    ] = False,
+    data: Data = None,
+    agents: Agents = None,
+    config: Config = None,
+) -> None:
     """Check this installation: settings, agents, providers, tool servers, disk."""
-    raise typer.Exit(doctor.run(settings_of(config, data=data, agents=agents)))
+    raise typer.Exit(doctor.run(settings_of(config, data=data, agents=agents), online=online))
 
 
 agent_app = typer.Typer(help="Agent documents.", no_args_is_help=True)

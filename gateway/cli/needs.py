@@ -13,6 +13,7 @@ from gateway.local_model.needs import steps
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.local import LocalProvider
 from gateway.providers.missing import missing, missing_anywhere
+from gateway.providers.targets import named_vendor, provider_of
 from gateway.providers.vendors import VENDORS
 from gateway.settings import LOCAL_MODEL, Settings
 from gateway.slow_import import import_now
@@ -72,6 +73,22 @@ async def lacking_models(settings: Settings, agent: AgentSpec, litellm: LiteLLM)
             known = not isinstance(error, ProviderRefused) or error.code == "no_base_url"
             found.append(LackingModel(model, f"{error}{instead}", known))
     return found
+
+
+def key_of(settings: Settings, model: str) -> str:
+    """Which key the model's provider is sent, in words; whether it is the right one is not known here."""
+    if model.partition("/")[0] == LocalProvider.name:
+        return "no key is needed"
+    provider = provider_of(model, settings.providers)
+    if provider.api_key:
+        return f"`providers.{provider.name}.api_key` is set"
+    name, vendor = named_vendor(provider)
+    if vendor is None:
+        return "LiteLLM looks for its key"
+    # As `target_of` has it: a vendor's key goes to nobody else.
+    own = provider.base_url == "" or provider.name == name
+    used = next((key for key in vendor.keys if own and settings.environment.get(key)), "")
+    return f"{used} is set" if used else "no key is set"
 
 
 async def tools_here(

@@ -155,6 +155,18 @@ def test_chat_streams_an_answer_from_a_gateway_of_its_own(home):
     assert "hello there" in said
 
 
+def test_chat_looks_for_the_agent_before_it_greets(home):
+    (home / "agents" / "notes.yaml").write_text("name: notes\nmodel: fake/m\n")
+    with Serving(home) as gateway:
+        near = homeport(home, "chat", "note", typed="hi\n")
+        far = homeport(home, "chat", "zzzzzz", typed="hi\n")
+        other = homeport(home, "chat", "zzzzzz", "--url", gateway.url, "--key", "hp_wrong", typed="hi\n")
+    assert (near[0], "no agent named 'note'" in near[1], "Did you mean notes?" in near[1]) == (1, True, True), near[1]
+    assert (far[0], "Here are: helper, notes" in far[1]) == (1, True), far[1]
+    assert (other[0], "key" in other[1]) == (1, True), other[1]
+    assert "Talking to" not in near[1] + far[1] + other[1]
+
+
 def test_chat_takes_the_address_as_clients_are_given_it(home, start_gateway):
     async def talked():
         async with start_gateway([say("hello there")]) as gateway:

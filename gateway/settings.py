@@ -109,7 +109,7 @@ def read_settings(
 
     Without `config`, a `gateway.yaml` in the working directory is used if it is there.
     """
-    path = config or (Path(environ["HOMEPORT_CONFIG"]) if environ.get("HOMEPORT_CONFIG") else Path("gateway.yaml"))
+    path = config_path(environ, config)
     if not path.exists():
         if config or environ.get("HOMEPORT_CONFIG"):
             raise SettingsError(f"{path}: there is no such file.")
@@ -127,6 +127,11 @@ def read_settings(
         return Settings.model_validate(plain)
     except ValidationError as error:
         raise SettingsError("\n".join(describe(error, positions, Settings))) from None
+
+
+def config_path(environ: Mapping[str, str], config: Path | None = None) -> Path:
+    """Where the settings file is looked for."""
+    return config or Path(environ.get("HOMEPORT_CONFIG") or "gateway.yaml")
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -206,6 +206,18 @@ def mcp_serve(
     mcp.serve(settings_of(config, data=data, agents=agents), name)
 
 
+@mcp_app.command("config")
+def mcp_config(
+    name: Annotated[str, typer.Argument(help="A server of the settings, such as rag.")],
+    host: Annotated[mcp.Host, typer.Option("--for", help="The program that is to start it.")] = mcp.Host.CLAUDE,
+    data: Data = None,
+    agents: Agents = None,
+    config: Config = None,
+) -> None:
+    """Print the JSON with which Claude Desktop, Cursor or VS Code start a tool server of this machine."""
+    mcp.show_config(settings_of(config, data=data, agents=agents), config, name, host)
+
+
 model_app = typer.Typer(help="The local model that needs no key.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 

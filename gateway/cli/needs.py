@@ -68,10 +68,11 @@ async def lacking_models(settings: Settings, agent: AgentSpec, litellm: LiteLLM)
                 found.append(LackingModel(model, why, known=True))
         elif error := await missing_anywhere(model, settings.providers, settings.environment, litellm):
             near = nearest(provider, {*settings.providers, *VENDORS, LocalProvider.name})
-            unknown = error.code == "model_not_found"
+            # What the settings say of a provider they name is not the document's mistake.
+            unknown = isinstance(error, ProviderRefused) and error.code != "no_base_url"
+            unknown = unknown and provider not in settings.providers
             instead = f" Did you mean `{near}/{model.partition('/')[2]}`?" if unknown and near else ""
-            known = not isinstance(error, ProviderRefused) or error.code == "no_base_url"
-            found.append(LackingModel(model, f"{error}{instead}", known))
+            found.append(LackingModel(model, f"{error}{instead}", known=not unknown))
     return found
 
 

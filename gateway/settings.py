@@ -34,30 +34,77 @@ NO_TRACKER = "no tracker is set up: set TICKETING_URL, or TICKETING_PRESET=githu
 class Settings(BaseModel):
     """All a gateway needs to know. `gateway.yaml` has these keys; `HOMEPORT_*` and the command line override it.
 
-    `models` are raw models that clients may use without an agent, `*` as wildcard. `store` is a database URL;
-    empty means SQLite in `data`. `max_connections` of clients are open at once; 0 means as many as the limit of open
-    files allows. `fetch_hosts` are names, `host` or `host:port`, that the gateway may read images and files from though
-    they are of this machine or a private network. `max_history` is the most characters of one conversation, images and
-    files included. `environment` is what agent documents may refer to as `{{env.X}}`.
+    `environment` is no key of the file: it is what agent documents may refer to as `{{env.X}}`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535)
-    data: Path = Path(".data")
-    agents: Path = Path("agents")
-    store: str = ""
-    providers: Mapping[str, ProviderSettings] = {}
-    models: tuple[str, ...] = ()
-    servers: Mapping[ServerName, ServerSettings] = {}
-    client_servers: ClientServerSettings = ClientServerSettings()
-    limits: Limits = Limits()
-    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
-    fetch_hosts: tuple[str, ...] = ()
-    max_history: int = Field(100_000_000, ge=1)
-    max_connections: int = Field(0, ge=0)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    host: str = Field("127.0.0.1", description="The address to listen on.", examples=["0.0.0.0"])
+    port: int = Field(8080, ge=0, le=65535, description="The port to listen on; 0 takes a free one.", examples=[8090])
+    data: Path = Field(
+        Path(".data"),
+        description="The folder of all state: conversations, keys, indexes, files.",
+        examples=["/var/lib/homeport"],
+    )
+    agents: Path = Field(
+        Path("agents"),
+        description="The folder of agent documents; its `knowledge` folder is the knowledge base `homeport`.",
+        examples=["/etc/homeport/agents"],
+    )
+    store: str = Field(
+        "",
+        description="A database URL. Empty: SQLite, `homeport.db` in `data`.",
+        examples=["sqlite:////var/lib/homeport/homeport.db"],
+    )
+    providers: Mapping[str, ProviderSettings] = Field(
+        default={},
+        description="Providers by name. One that LiteLLM knows needs no entry: its key in the environment is enough.",
+        examples=[{"mine": {"base_url": "http://127.0.0.1:11434/v1"}}],
+    )
+    models: tuple[str, ...] = Field(
+        default=(),
+        description="Raw models that clients may use without an agent; `*` is a wildcard.",
+        examples=[["openai/*", "mine/qwen3"]],
+    )
+    servers: Mapping[ServerName, ServerSettings] = Field(
+        default={},
+        description="Tool servers by name, besides the bundled ones; one of the same name takes a bundled one's place.",
+        examples=[{"weather": {"command": ["npx", "-y", "some-weather-server"]}}],
+    )
+    client_servers: ClientServerSettings = Field(
+        ClientServerSettings(),
+        description="Which tool servers clients may bring with a request.",
+        examples=[{"public": False, "hosts": ["mcp.corp.example"]}],
+    )
+    limits: Limits = Field(Limits(), description="How long models may take.", examples=[{"first_token": 60}])
+    allowed_hosts: tuple[str, ...] = Field(
+        ("127.0.0.1", "localhost", "[::1]"),
+        description="By which names clients may reach the gateway (the Host header); `*` is any.",
+        examples=[["homeport.example.com", "localhost"]],
+    )
+    fetch_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Names, `host` or `host:port`, from which images and files may be read though they are of this "
+        "machine or a private network.",
+        examples=[["files.corp.example", "127.0.0.1:9000"]],
+    )
+    max_history: int = Field(
+        100_000_000,
+        ge=1,
+        description="The most that one conversation may hold, images and files included.",
+        examples=[10_000_000],
+        json_schema_extra={"unit": "characters"},
+    )
+    max_connections: int = Field(
+        0,
+        ge=0,
+        description="The most connections of clients at once; 0: as many as the limit of open files allows.",
+        examples=[500],
+        json_schema_extra={"unit": "connections"},
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is worth a line in the log.", examples=["warning"]
+    )
     environment: Mapping[str, str] = Field(default={}, exclude=True, repr=False)
 
     @field_validator("providers", mode="before")
@@ -109,7 +156,7 @@ def read_settings(
 
     Without `config`, a `gateway.yaml` in the working directory is used if it is there.
     """
-    path = config or (Path(environ["HOMEPORT_CONFIG"]) if environ.get("HOMEPORT_CONFIG") else Path("gateway.yaml"))
+    path = config_path(environ, config)
     if not path.exists():
         if config or environ.get("HOMEPORT_CONFIG"):
             raise SettingsError(f"{path}: there is no such file.")
@@ -129,18 +176,27 @@ def read_settings(
         raise SettingsError("\n".join(describe(error, positions, Settings))) from None
 
 
+def config_path(environ: Mapping[str, str], config: Path | None = None) -> Path:
+    """Where the settings file is looked for."""
+    return config or Path(environ.get("HOMEPORT_CONFIG") or "gateway.yaml")
+
+
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """`HOMEPORT_HOST`, `HOMEPORT_PORT`, `HOMEPORT_DATA`, `HOMEPORT_AGENTS`, `HOMEPORT_STORE`, `HOMEPORT_LOG_LEVEL`;
-    `HOMEPORT_ALLOWED_HOSTS` and `HOMEPORT_MODELS` are comma-separated."""
-    plain: dict[str, Any] = {
-        name: value
-        for name in ("host", "port", "data", "agents", "store", "log_level")
-        if (value := environ.get(f"HOMEPORT_{name.upper()}"))
-    }
-    for name in ("allowed_hosts", "models"):
-        if value := environ.get(f"HOMEPORT_{name.upper()}"):
+    """What `HOMEPORT_<KEY>` says of the keys that have such a variable."""
+    plain: dict[str, Any] = {name: value for name in IN_ENVIRONMENT if (value := environ.get(variable(name)))}
+    for name in LISTS_IN_ENVIRONMENT:
+        if value := environ.get(variable(name)):
             plain[name] = tuple(one.strip() for one in value.split(",") if one.strip())
     return plain
+
+
+IN_ENVIRONMENT = ("host", "port", "data", "agents", "store", "log_level")
+LISTS_IN_ENVIRONMENT = ("allowed_hosts", "models")
+"""Keys of lists, which are separated by commas there."""
+
+
+def variable(key: str) -> str:
+    return f"HOMEPORT_{key.upper()}"
 
 
 def default_model(environ: Mapping[str, str]) -> str:

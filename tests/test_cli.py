@@ -10,26 +10,13 @@ import sys
 import tomllib
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.command import Serving, environment, homeport
 from tests.conftest import say
 from tests.upstream import upstream
 
 ROOT = Path(__file__).parent.parent
-
-
-def environment(home, **more):
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "COLUMNS": "200", "PYTHONPATH": str(ROOT), **more}
-
-
-def homeport(home, *arguments, typed="", **more):
-    """Run the command in an empty home, and type into it; its exit status and what it printed."""
-    command = [sys.executable, "-m", "gateway", *arguments]
-    done = subprocess.run(
-        command, cwd=home, env=environment(home, **more), input=typed, capture_output=True, text=True, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def test_a_key_is_the_last_word_of_create_and_never_shown_again(home):
@@ -52,36 +39,6 @@ def test_revoking_an_unknown_key_is_an_error_that_says_so(home):
     assert status == 1
     assert "nobody" in said
     assert "Traceback" not in said
-
-
-def test_a_wrong_agent_document_is_named_with_line_column_and_the_nearest_key(home):
-    (home / "agents" / "wrong.yaml").write_text("name: wrong\nmodel: openai/x\ninstrucions: hi\n")
-    status, said = homeport(home, "agent", "validate")
-    assert status == 1
-    assert re.search(r"wrong\.yaml:3:1: .*did you mean `instructions`", said)
-    assert "✓ helper" in said
-
-
-def test_a_mistake_that_looks_like_markup_is_shown_as_it_was_written(home):
-    (home / "agents" / "wrong.yaml").write_text("model: openai/x\n'[/b]': hi\n")
-    status, said = homeport(home, "agent", "validate")
-    assert (status, "[/b]" in said, "Traceback" in said) == (1, True, False), said
-
-
-def test_an_agent_is_shown_with_its_digest(home):
-    status, said = homeport(home, "agent", "show", "helper", COLUMNS="40")
-    assert status == 0
-    assert re.search(r"sha256:[0-9a-f]{64}\n", said), said
-    assert "You help." in said
-
-
-def test_an_agent_is_shown_with_its_context(home):
-    kept = "{budget_tokens: 900, keep: [{last: 12}, {semantic: {}}, {summary: {}}]}"
-    (home / "agents" / "keeper.yaml").write_text(f"model: openai/x\ncontext: {kept}\n")
-    status, said = homeport(home, "agent", "show", "keeper")
-    shown = " ".join(said.split())
-    assert status == 0
-    assert "900 tokens; the last 12 exchanges; the nearest 6 of the older ones; a summary from 75% on" in shown
 
 
 @pytest.mark.parametrize(
@@ -119,47 +76,6 @@ def test_doctor_says_what_is_missing_and_what_to_do(home):
     assert status == 1
     assert "homeport model pull" in said
     assert "tool server rag" in said
-
-
-DEMANDING = """name: demanding
-model: mistral/mistral-small-latest
-tools:
-  - rag.serch
-  - {tool: rga.search}
-  - ticketing.open_ticket
-"""
-
-
-def test_validate_says_which_tools_and_which_model_are_not_here(home):
-    (home / "agents" / "demanding.yaml").write_text(DEMANDING)
-    status, said = homeport(home, "agent", "validate")
-    assert status == 1
-    assert re.search(r"✗ .*demanding\.yaml:5:5: .*no tool server `rga`: did you mean `rag\.search`", said), said
-    assert re.search(r"! .*demanding\.yaml:6:5: `ticketing\.open_ticket`: .*TICKETING_URL", said)
-    assert re.search(r"! .*demanding\.yaml:2:8: .*MISTRAL_API_KEY", said)
-    assert "✓ helper" in said
-    assert "✓ demanding" not in said
-
-
-def test_what_only_the_installation_lacks_does_not_make_a_document_wrong(home):
-    (home / "agents" / "demanding.yaml").write_text(DEMANDING.replace("rga", "filesystem").replace("serch", "search"))
-    status, said = homeport(home, "agent", "validate")
-    assert (status, "✓ demanding" in said, "TICKETING_URL" in said) == (0, True, True), said
-    found = homeport(home, "agent", "validate", TICKETING_URL="http://127.0.0.1:9/", MISTRAL_API_KEY="k")
-    assert (found[0], "!" in found[1]) == (0, False), found[1]
-
-
-def test_doctor_asks_the_servers_for_the_tools_that_agents_list(home):
-    (home / "agents" / "demanding.yaml").write_text(DEMANDING)
-    (home / "agents" / "lost.yaml").write_text("name: lost\nmodel: opnai/x\n")
-    status, said = homeport(home, "doctor")
-    shown = " ".join(said.split())
-    assert status == 1
-    assert "✗ tool rag.serch of demanding the tool server `rag` has no tool `serch`: did you mean `rag.search`" in shown
-    assert "✗ tool rga.search of demanding there is no tool server `rga`" in shown
-    assert re.search(r"! tool ticketing\.open_ticket of demanding .*TICKETING_URL", shown)
-    assert re.search(r"✗ model of demanding .*MISTRAL_API_KEY", shown)
-    assert re.search(r"✗ model of lost .*no provider 'opnai'", shown)
 
 
 def test_the_port_that_is_taken_is_an_error_and_not_a_traceback(home):
@@ -239,6 +155,18 @@ def test_chat_streams_an_answer_from_a_gateway_of_its_own(home):
     assert "hello there" in said
 
 
+def test_chat_looks_for_the_agent_before_it_greets(home):
+    (home / "agents" / "notes.yaml").write_text("name: notes\nmodel: fake/m\n")
+    with Serving(home) as gateway:
+        near = homeport(home, "chat", "note", typed="hi\n")
+        far = homeport(home, "chat", "zzzzzz", typed="hi\n")
+        other = homeport(home, "chat", "zzzzzz", "--url", gateway.url, "--key", "hp_wrong", typed="hi\n")
+    assert (near[0], "no agent named 'note'" in near[1], "Did you mean notes?" in near[1]) == (1, True, True), near[1]
+    assert (far[0], "Here are: helper, notes" in far[1]) == (1, True), far[1]
+    assert (other[0], "key" in other[1]) == (1, True), other[1]
+    assert "Talking to" not in near[1] + far[1] + other[1]
+
+
 def test_chat_takes_the_address_as_clients_are_given_it(home, start_gateway):
     async def talked():
         async with start_gateway([say("hello there")]) as gateway:
@@ -268,40 +196,6 @@ def test_chat_asks_the_person_about_a_call_that_needs_it(home, typed, runs):
     assert status == 0, said
     assert ("clock.count" in said, '"forever": false' in said, "all done" in said) == (True, True, True)
     assert (told == "counted", (home / "tally").exists()) == (runs, runs)
-
-
-class Serving:
-    """A gateway that `homeport serve` started in this home, and what it printed: `shown`, and `said` on stderr."""
-
-    def __init__(self, home, *arguments, **more):
-        command = [sys.executable, "-m", "gateway", "serve", "--port", "0", *arguments]
-        self.process = subprocess.Popen(
-            command, cwd=home, env=environment(home, **more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.shown = self.said = ""
-        while "Ctrl-C" not in self.shown:
-            self.shown += (line := self.process.stdout.readline())
-            assert line, self.process.stderr.read()
-        self.url = re.search(r"http://127\.0\.0\.1:\d+", self.shown)[0]
-        self.key = (home / ".data" / "local.key").read_text().strip()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.process.send_signal(signal.SIGINT)
-        _, rest = self.process.communicate(timeout=60)
-        self.said += rest
-
-    def until(self, what):
-        """Read its log until there is `what`."""
-        while what not in self.said:
-            self.said += (line := self.process.stderr.readline())
-            assert line, self.said
-
-    def post(self, path, body):
-        headers = {"authorization": f"Bearer {self.key}"}
-        return httpx.post(f"{self.url}{path}", json=body, headers=headers, timeout=30)
 
 
 def test_serve_shows_the_key_in_a_terminal_only(home):
@@ -349,6 +243,18 @@ def test_serve_says_which_agents_cannot_answer_yet_and_what_to_do(home):
     assert re.search(r"far cannot answer yet: .*MISTRAL_API_KEY", before)
     assert "safe cannot" not in before
     assert "helper cannot" not in before
+
+
+def test_without_engine_and_weights_everyone_is_told_both_steps(home):
+    (home / "agents" / "copilot.yaml").write_text(COPILOT)
+    bare = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'local_model' / 'without_engine'}"}
+    steps = f"`{sys.executable} -m pip install xllamacpp` and `homeport model pull`"
+    with Serving(home, **bare) as gateway:
+        answer = gateway.post("/v1/responses", {"model": "copilot", "input": "hi"})
+    assert (answer.status_code, steps in answer.json()["error"]["message"]) == (503, True), answer.text
+    assert steps in " ".join(gateway.shown.split())
+    status, said = homeport(home, "model", "status", **bare)
+    assert (status, f"run `{sys.executable} -m pip install xllamacpp`" in said) == (1, True), said
 
 
 def test_serve_has_nothing_to_say_of_agents_whose_model_has_a_key(home):

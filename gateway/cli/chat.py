@@ -1,10 +1,13 @@
 """`homeport chat`: a client of the Responses API like any other, in the terminal."""
 
 import asyncio
+import difflib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -15,7 +18,7 @@ from gateway.apis._approval_text import legible
 from gateway.app import build_app
 from gateway.cli.address import is_homeport, published_in, url_of
 from gateway.cli.keys import local_key
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotFound
 from gateway.http_server import server
 from gateway.settings import Settings
 
@@ -41,6 +44,7 @@ async def _chat(settings: Settings, agent: str, message: str | None, url: str | 
         else:
             url = await running(session, settings, key) or await stack.enter_async_context(own_gateway(settings))
         session.headers["authorization"] = f"Bearer {key or local_key(settings)}"
+        await known(session, url, agent)
         conversation = await post(session, f"{url}/v1/conversations", {})
         if message is None:
             console.print(f"Talking to [bold]{escape(agent)}[/]. An empty line or Ctrl-D ends it.", style="dim")
@@ -49,6 +53,19 @@ async def _chat(settings: Settings, agent: str, message: str | None, url: str | 
             await exchange(session, f"{url}/v1/responses", body, text)
             if message is not None:
                 return
+
+
+async def known(session: aiohttp.ClientSession, url: str, agent: str) -> None:
+    """Raises NotFound with the names that are near."""
+    async with session.get(f"{url}/v1/models/{quote(agent, safe='')}") as answer:
+        if answer.status != HTTPStatus.NOT_FOUND:
+            return await complain(answer)
+    async with session.get(f"{url}/v1/models") as answer:
+        await complain(answer)
+        here: list[str] = [one["id"] for one in (await answer.json())["data"]]
+    near = difflib.get_close_matches(agent.lower(), here, n=3, cutoff=0.5)
+    instead = f"Did you mean {' or '.join(near)}?" if near else f"Here are: {', '.join(here) or 'none'}."
+    raise NotFound(f"There is no agent named {agent!r} at {url}. {instead}")
 
 
 async def exchange(session: aiohttp.ClientSession, url: str, body: Event, text: str) -> None:

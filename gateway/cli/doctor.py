@@ -15,11 +15,10 @@ from rich.table import Table
 from gateway.agents.load import LoadedAgents, load_agents
 from gateway.agents.spec import AgentSpec
 from gateway.app import DISK_FLOOR
-from gateway.cli.needs import lacking_tools, model_missing
+from gateway.cli.needs import key_of, lacking_models, lacking_tools, model_missing
+from gateway.cli.online import tried
 from gateway.memory import STRATEGIES
 from gateway.providers.litellm_import import LiteLLM
-from gateway.providers.local import LocalProvider
-from gateway.providers.missing import missing_anywhere
 from gateway.settings import Settings, make_folders
 from gateway.tools.deferred import DeferredToolbox
 
@@ -29,8 +28,8 @@ Finding = tuple[str, bool | None, str]
 MARKS = {True: "[green]✓[/]", None: "[yellow]![/]", False: "[red]✗[/]"}
 
 
-def run(settings: Settings) -> int:
-    """Exit status 1 if anything that is needed is missing."""
+def run(settings: Settings, *, online: bool) -> int:
+    """Exit status 1 if anything that is needed is missing. `online`: each model of the agents is asked once."""
     logging.basicConfig(level=logging.ERROR)  # What the servers say of themselves is in the table.
     make_folders(settings)
     loaded = load_agents(settings.agents, settings.environment, memories=STRATEGIES)
@@ -40,11 +39,13 @@ def run(settings: Settings) -> int:
     listed = {one.name: one.tools for one in statuses if one.state == "ready"}
     for agent in loaded.specs.values():
         findings += tools(settings, agent, listed)
-    findings += [*providers(settings), *asyncio.run(models(settings, loaded.specs.values()))]
+    findings += [*providers(settings), *asyncio.run(models(settings, loaded.specs.values(), online=online))]
     table = Table("", "what", "finding", box=None, padding=(0, 1))
     for what, well, finding in findings:
         table.add_row(MARKS[well], what, escape(finding))
     console.print(table)
+    if not online:
+        console.print("No provider was asked. `homeport doctor --online` asks each model of the agents for one word.")
     return 1 if any(well is False for _, well, _ in findings) else 0
 
 
@@ -58,7 +59,8 @@ def machine(settings: Settings) -> Iterator[Finding]:
 def agents(settings: Settings, loaded: LoadedAgents) -> Iterator[Finding]:
     yield "agents", bool(loaded.specs), ", ".join(sorted(loaded.specs)) or f"none in {settings.agents}"
     for error in loaded.errors.values():
-        yield "agent document", False, str(error)
+        for problem in error.problems:
+            yield "agent document", False, str(problem)
 
 
 async def servers(settings: Settings) -> Sequence[Any]:
@@ -76,22 +78,25 @@ def tools(settings: Settings, agent: AgentSpec, listed: Mapping[str, Sequence[st
 def providers(settings: Settings) -> Iterator[Finding]:
     for provider in settings.providers.values():
         why = model_missing(settings, f"{provider.name}/any")
-        yield f"provider {provider.name}", not why, why or provider.base_url or "its usual address"
+        where = provider.base_url or "its usual address"
+        yield f"provider {provider.name}", not why, why or f"{where}; {key_of(settings, f'{provider.name}/any')}"
     model = settings.environment["HOMEPORT_MODEL"]
     why = model_missing(settings, model)
-    yield "default model", not why, f"{model}: {why}" if why else model
+    yield "default model", not why, f"{model}: {why or f'not tried; {key_of(settings, model)}'}"
 
 
-async def models(settings: Settings, specs: Iterable[AgentSpec]) -> list[Finding]:
-    """The agents none of whose models can be asked. LiteLLM is asked about providers that only it may know."""
-    litellm, findings = LiteLLM(), list[Finding]()
+async def models(settings: Settings, specs: Iterable[AgentSpec], *, online: bool) -> list[Finding]:
+    """The models of the agents: those that cannot be asked, and how the others are."""
+    litellm, findings, askable = LiteLLM(), list[Finding](), dict[str, None]()
     for agent in specs:
-        reasons: list[str] = []
-        for model in (agent.model, *agent.fallbacks):
-            why = model_missing(settings, model)
-            if not why and not model.startswith(f"{LocalProvider.name}/"):
-                why = await missing_anywhere(model, settings.providers, settings.environment, litellm)
-            reasons.append(why)
-        if all(reasons):
-            findings.append((f"model of {agent.name}", False, f"{agent.model}: {reasons[0]}"))
+        names = dict.fromkeys((agent.model, *agent.fallbacks))
+        lacking = {one.model: one for one in await lacking_models(settings, agent, litellm)}
+        for one in lacking.values():
+            spare = one.known and len(lacking) < len(names)
+            findings.append((f"model of {agent.name}", None if spare else False, f"{one.model}: {one.why}"))
+        askable |= {name: None for name in names if name not in lacking}
+    faults = await tried(settings, askable) if online else {}
+    for name in askable:
+        fine = "answered" if online else f"not tried; {key_of(settings, name)}"
+        findings.append((f"model {name}", not faults.get(name), faults.get(name) or fine))
     return findings

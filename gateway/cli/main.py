@@ -77,9 +77,16 @@ def chat_command(
 
 
 @app.command("doctor")
-def doctor_command(data: Data = None, agents: Agents = None, config: Config = None) -> None:
+def doctor_command(
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask each model of the agents for one word. It may cost a few tokens.")
+    ] = False,
+    data: Data = None,
+    agents: Agents = None,
+    config: Config = None,
+) -> None:
     """Check this installation: settings, agents, providers, tool servers, disk."""
-    raise typer.Exit(doctor.run(settings_of(config, data=data, agents=agents)))
+    raise typer.Exit(doctor.run(settings_of(config, data=data, agents=agents), online=online))
 
 
 agent_app = typer.Typer(help="Agent documents.", no_args_is_help=True)
@@ -197,6 +204,18 @@ def mcp_serve(
 ) -> None:
     """Serve one tool server over stdio, with the gateway's settings."""
     mcp.serve(settings_of(config, data=data, agents=agents), name)
+
+
+@mcp_app.command("config")
+def mcp_config(
+    name: Annotated[str, typer.Argument(help="A server of the settings, such as rag.")],
+    host: Annotated[mcp.Host, typer.Option("--for", help="The program that is to start it.")] = mcp.Host.CLAUDE,
+    data: Data = None,
+    agents: Agents = None,
+    config: Config = None,
+) -> None:
+    """Print the JSON with which Claude Desktop, Cursor or VS Code start a tool server of this machine."""
+    mcp.show_config(settings_of(config, data=data, agents=agents), config, name, host)
 
 
 model_app = typer.Typer(help="The local model that needs no key.", no_args_is_help=True)

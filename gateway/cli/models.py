@@ -1,7 +1,6 @@
 """`homeport model`: fetch, look at and remove the weights of the local model."""
 
 import asyncio
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,12 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from gateway.local_model import weights
+from gateway.local_model import needs, weights
 from gateway.settings import weights_folder
 
 console = Console(highlight=False)
-
-INSTALL = "pip install xllamacpp"
 
 
 def weights_path(environ: Mapping[str, str]) -> Path:
@@ -48,7 +45,7 @@ def pull(environ: Mapping[str, str]) -> None:
 def status(environ: Mapping[str, str]) -> int:
     """Exit status 1 if the model cannot be used as it is."""
     found = weights.status(weights_folder(environ))
-    engine = importlib.util.find_spec("xllamacpp") is not None
+    engine = needs.engine_is_here()
     if found.complete:
         console.print(f"[green]✓[/] weights: {found.path}")
     else:
@@ -57,8 +54,9 @@ def status(environ: Mapping[str, str]) -> int:
             if found.bytes_present
             else ""
         )
-        console.print(f"[red]✗[/] weights: {part}run `homeport model pull`")
-    console.print("[green]✓[/] engine: xllamacpp" if engine else f"[red]✗[/] engine: {escape(INSTALL)}")
+        console.print(f"[red]✗[/] weights: {part}run `{escape(needs.pull())}`", soft_wrap=True)
+    missing = f"[red]✗[/] engine: run `{escape(needs.install())}`"
+    console.print(f"[green]✓[/] engine: {needs.ENGINE}" if engine else missing, soft_wrap=True)
     return 0 if found.complete and engine else 1
 
 

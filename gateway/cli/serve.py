@@ -110,8 +110,8 @@ def welcome(settings: Settings, key: str, base: str) -> None:
             f"[bold]Homeport[/] is at [bold cyan]{base}[/]\nkey     {shown}\nagents  {', '.join(names) or 'none'}"
         )
     )
-    for error in agents.errors.values():
-        console.print(f"[yellow]warning:[/] {escape(str(error))}", soft_wrap=True)
+    for problem in (problem for error in agents.errors.values() for problem in error.problems):
+        console.print(f"[yellow]warning:[/] {escape(str(problem))}", soft_wrap=True)
     waiting: dict[str, list[str]] = {}
     for name in names:
         if why := mute(settings, agents.specs[name]):

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.errors import ProviderError
+from gateway.local_model.needs import install, steps
 
 _NO_ENGINE = 3
 _LOADING_LIMIT = 180.0
@@ -115,9 +116,11 @@ class LocalModel:
 
     async def _start(self) -> "_Child":
         if not self.path.is_file():
+            # Every step at once: who is told of one only would come back for the other.
+            run = " and ".join(f"`{step}`" for step in steps(self.path))
             raise LocalModelUnavailable(
-                "The local model is not on this machine. Set a provider's key, such as OPENAI_API_KEY, or get it with: "
-                "homeport model pull"
+                "The local model is not on the gateway's machine. Set a provider's key, such as OPENAI_API_KEY, and "
+                f"start the gateway again, or run there {run}."
             )
         self._on_state("starting")
         child = await _Child.start(self._options, self.model)
@@ -189,7 +192,7 @@ class _Child:
         status = await self.process.wait()
         await asyncio.wait([self._reading])
         if status == _NO_ENGINE:
-            return "The local model needs llama.cpp. Get it with: pip install xllamacpp; homeport model pull"
+            return f"The local model needs llama.cpp. Run on the gateway's machine `{install()}`."
         # The first complaints are the cause, the others say that it was one.
         reasons = [_LOG_PREFIX.sub("", line) for line in self._complaints][:2]
         return f"llama.cpp ended with status {status}: {' | '.join(reasons) or 'it said nothing'}"

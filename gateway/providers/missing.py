@@ -9,8 +9,8 @@ from gateway.providers.settings import Limits, ProviderSettings
 from gateway.providers.targets import named_vendor, provider_of, target_of
 
 
-def missing(model: str, configured: Mapping[str, ProviderSettings], keys: Mapping[str, str]) -> str:
-    """Empty when nothing is known to be missing: a vendor that only LiteLLM knows is taken to be there.
+def missing(model: str, configured: Mapping[str, ProviderSettings], keys: Mapping[str, str]) -> ProviderError | None:
+    """None when nothing is known to be missing: a vendor that only LiteLLM knows is taken to be there.
 
     `keys` are the vendors' environment variables. It takes microseconds, and LiteLLM is not imported.
     """
@@ -20,13 +20,13 @@ def missing(model: str, configured: Mapping[str, ProviderSettings], keys: Mappin
         if vendor is not None:
             target_of(model, provider, vendor, name, keys, Limits())
     except ProviderError as error:
-        return str(error)
-    return ""
+        return error
+    return None
 
 
 async def missing_anywhere(
     model: str, configured: Mapping[str, ProviderSettings], keys: Mapping[str, str], litellm: LiteLLM
-) -> str:
+) -> ProviderError | None:
     """The same, and LiteLLM, whose import takes seconds, is asked about a vendor that nothing else knows."""
     try:
         provider = provider_of(model, configured)
@@ -34,5 +34,5 @@ async def missing_anywhere(
         vendor = vendor or await lookup(litellm, name)
         target_of(model, provider, vendor, name, keys, Limits())
     except ProviderError as error:
-        return str(error)
-    return ""
+        return error
+    return None

@@ -141,7 +141,7 @@ class Connection:
         for _ in range(MAX_PAGES):
             page = await self._client.list_tools(cursor=cursor)
             for tool in page.tools:
-                found.setdefault(tool.name, _listed(tool))
+                found.setdefault(tool.name, listed(tool))
             cursor = page.next_cursor
             if cursor is None or len(found) >= MAX_TOOLS:
                 break
@@ -203,7 +203,7 @@ def _refusal(error: MCPError) -> Answer:
     return Answer((Text(text=error.message),), is_error=True)
 
 
-def _listed(tool: types.Tool) -> ListedTool:
+def listed(tool: types.Tool) -> ListedTool:
     notes = tool.annotations.model_dump(by_alias=True, exclude_none=True) if tool.annotations else {}
     return ListedTool.annotated(tool.name, cleandoc(tool.description or tool.title or ""), tool.input_schema, notes)
 

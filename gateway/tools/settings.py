@@ -12,26 +12,60 @@ ServerName = Annotated[str, Field(pattern=SERVER_NAME)]
 
 
 class ServerSettings(BaseModel):
-    """Exactly one of `module`, `command` and `url`.
-
-    `module` is imported by name and its `create_server(settings)` returns an MCP server object that runs in this
-    process. `command` is started as a child that speaks MCP over stdio; it gets `env` on top of HOME, PATH, SHELL,
-    TERM, USER and LOGNAME, and nothing else of the gateway's environment. `url` is a streamable HTTP endpoint, to
-    which `headers` are sent. `timeout` is the most seconds one call may take, `connect_timeout` the most one
-    connection attempt may take, start-up and first tool list included.
-    """
+    """Exactly one of `module`, `command` and `url`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    module: str = Field(default="", pattern=r"^(?:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)?$")
-    settings: Mapping[str, Any] = {}
-    command: tuple[str, ...] = ()
-    env: Mapping[str, str] = Field(default={}, repr=False)
-    cwd: Path | None = None
-    url: str = Field(default="", pattern=r"^(?:https?://\S+)?$")
-    headers: Mapping[str, str] = Field(default={}, repr=False)
-    timeout: float = Field(default=60.0, gt=0)
-    connect_timeout: float = Field(default=15.0, gt=0)
+    module: str = Field(
+        default="",
+        pattern=r"^(?:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)?$",
+        description="A Python module; its `create_server(settings)` makes an MCP server that runs in this process.",
+        examples=["mcp_tools.rag"],
+    )
+    settings: Mapping[str, Any] = Field(
+        default={}, description="What a `module` is given.", examples=[{"data": "/var/lib/homeport/rag"}]
+    )
+    command: tuple[str, ...] = Field(
+        default=(),
+        description="A program and its arguments: a child that speaks MCP over stdio.",
+        examples=[["npx", "-y", "some-weather-server"]],
+    )
+    env: Mapping[str, str] = Field(
+        default={},
+        repr=False,
+        description="The variables of a `command`, besides HOME, PATH, SHELL, TERM, USER and LOGNAME; it gets nothing "
+        "else of the gateway's.",
+        examples=[{"WEATHER_KEY": "{{env.WEATHER_KEY}}"}],
+    )
+    cwd: Path | None = Field(
+        default=None, description="The folder in which a `command` is started.", examples=["/srv/weather"]
+    )
+    url: str = Field(
+        default="",
+        pattern=r"^(?:https?://\S+)?$",
+        description="A streamable HTTP endpoint.",
+        examples=["https://wiki.example.com/mcp"],
+    )
+    headers: Mapping[str, str] = Field(
+        default={},
+        repr=False,
+        description="Sent to a `url`.",
+        examples=[{"Authorization": "Bearer {{env.WIKI_TOKEN}}"}],
+    )
+    timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="The most that one call may take.",
+        examples=[20],
+        json_schema_extra={"unit": "seconds"},
+    )
+    connect_timeout: float = Field(
+        default=15.0,
+        gt=0,
+        description="The most that one connection attempt may take, start-up and first tool list included.",
+        examples=[60],
+        json_schema_extra={"unit": "seconds"},
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -50,20 +84,41 @@ class ServerSettings(BaseModel):
 
 
 class ClientServerSettings(BaseModel):
-    """Which tool servers clients may bring with a request (the Responses tool `mcp` with a `server_url`).
-
-    `public`: any at an https URL whose host has public addresses only. `hosts` may be used besides, whatever their
-    addresses are, over http too: names or `name:port`, `*` as wildcard. `agents` may be given such servers, by name,
-    `*` as wildcard; a raw model counts as an agent of its name. `timeout` and `connect_timeout` are as of `servers`.
-    """
+    """Which tool servers clients may bring with a request (the Responses tool `mcp` with a `server_url`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    public: bool = True
-    hosts: tuple[str, ...] = ()
-    agents: tuple[str, ...] = ("*",)
-    timeout: float = Field(default=60.0, gt=0)
-    connect_timeout: float = Field(default=15.0, gt=0)
+    public: bool = Field(
+        default=True,
+        description="Whether any may be brought that is at an https URL whose host has public addresses only.",
+        examples=[False],
+    )
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts that may be used besides, whatever their addresses are, over http too: `name` or "
+        "`name:port`, `*` is a wildcard.",
+        examples=[["mcp.corp.example", "127.0.0.1:9000"]],
+    )
+    agents: tuple[str, ...] = Field(
+        default=("*",),
+        description="Agents that may be given such servers, `*` is a wildcard; a raw model counts as an agent of its "
+        "name.",
+        examples=[["support-copilot"]],
+    )
+    timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="The most that one call may take.",
+        examples=[20],
+        json_schema_extra={"unit": "seconds"},
+    )
+    connect_timeout: float = Field(
+        default=15.0,
+        gt=0,
+        description="The most that one connection attempt may take, start-up and first tool list included.",
+        examples=[60],
+        json_schema_extra={"unit": "seconds"},
+    )
 
     @field_validator("hosts")
     @classmethod

@@ -11,47 +11,45 @@ from mcp_tools.ticketing.errors import SettingsError
 
 
 class Settings(BaseModel):
-    """What `create_server` takes.
-
-    preset           a shipped one (`roundup`, `github`) or the path of a YAML file
-    base_url         the tracker's address; a preset of a hosted tracker has a default
-    web_url          where people read its tickets; default: the preset's, else the base URL
-    user, password   for a tracker with Basic authentication
-    token            for a tracker with tokens
-    options          what the preset asks for besides, such as `repository: owner/name`
-    values           allowed values of a field, instead of the preset's: `{status: [new, won]}`
-    data             directory for the record of what was made; None: it is lost with the process
-    plain_http       allow credentials over http:// to a machine that is not this one
-    timeout          seconds for one request, connecting included
-    attempts         how often one request is tried, at most
-    backoff          seconds before the second attempt, doubled each time, with jitter
-    max_wait         seconds: a tracker that asks for a longer pause is not waited for
-    max_bytes        of one answer; more is not read
-    max_text         characters of one text in a tool result; more is cut
-    remember_hours   how long the same arguments are taken to mean the same ticket; a key of the caller's own is
-                     remembered for 30 days or this time, whichever is longer
-    """
+    """What `create_server` takes. Sizes are bytes, times seconds, unless the key says otherwise."""
 
     # The input is left out of error messages: it holds the credentials.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    preset: str
-    base_url: str | None = None
-    web_url: str | None = None
-    user: str | None = None
-    password: SecretStr | None = None
-    token: SecretStr | None = None
-    options: dict[str, str] = {}
-    values: dict[str, list[str]] = {}
-    data: Path | None = None
-    plain_http: bool = False
-    timeout: float = Field(default=20.0, gt=0)
-    attempts: int = Field(default=4, ge=1, le=10)
-    backoff: float = Field(default=0.3, ge=0)
-    max_wait: float = Field(default=30.0, ge=0)
-    max_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
-    max_text: int = Field(default=20_000, ge=100)
-    remember_hours: float = Field(default=24.0, gt=0)
+    preset: str = Field(description="A shipped one (`roundup`, `github`) or the path of a YAML file.")
+    base_url: str | None = Field(
+        default=None, description="The tracker's address; a preset of a hosted tracker has a default."
+    )
+    web_url: str | None = Field(
+        default=None, description="Where people read its tickets; else the preset's, else the base URL."
+    )
+    user: str | None = Field(default=None, description="For a tracker with Basic authentication.")
+    password: SecretStr | None = Field(default=None, description="For a tracker with Basic authentication.")
+    token: SecretStr | None = Field(default=None, description="For a tracker with tokens.")
+    options: dict[str, str] = Field(
+        default={}, description="What the preset asks for besides, such as `repository: owner/name`."
+    )
+    values: dict[str, list[str]] = Field(
+        default={}, description="Allowed values of a field, instead of the preset's: `{status: [new, won]}`."
+    )
+    data: Path | None = Field(
+        default=None, description="Folder for the record of what was made; without it, it is lost with the process."
+    )
+    plain_http: bool = Field(
+        default=False, description="Allow credentials over http:// to a machine that is not this one."
+    )
+    timeout: float = Field(default=20.0, gt=0, description="For one request, connecting included.")
+    attempts: int = Field(default=4, ge=1, le=10, description="How often one request is tried, at most.")
+    backoff: float = Field(default=0.3, ge=0, description="Before the second attempt, doubled each time, with jitter.")
+    max_wait: float = Field(default=30.0, ge=0, description="A tracker that asks for a longer pause is not waited for.")
+    max_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, description="Of one answer; more is not read.")
+    max_text: int = Field(default=20_000, ge=100, description="Characters of one text in a tool result; more is cut.")
+    remember_hours: float = Field(
+        default=24.0,
+        gt=0,
+        description="How long the same arguments are taken to mean the same ticket; a key of the caller's own is "
+        "remembered for 30 days or this time, whichever is longer.",
+    )
 
     @model_validator(mode="after")
     def _addresses_are_plain(self) -> Self:

@@ -170,7 +170,7 @@ async def test_weights_that_are_not_there_are_an_error_that_says_how_to_get_them
 
 async def test_without_the_engine_the_error_says_what_to_install(model_file, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(HERE / "without_engine"))
-    with pytest.raises(LocalModelUnavailable, match="pip install xllamacpp"):
+    with pytest.raises(LocalModelUnavailable, match=f"{sys.executable} -m pip install xllamacpp"):
         async with LocalModel(model_file):
             pass
 

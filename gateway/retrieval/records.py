@@ -74,7 +74,11 @@ class IngestProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """What an ingest did, in files; `chunks` were written by it. `skipped` is every file without text, old or new."""
+    """What an ingest did, in files; `chunks` were written by it. `skipped` is every file without text, old or new.
+
+    A file of the folder is counted once: a skipped one is neither added, changed nor unchanged. `removed` are files
+    that could be searched and are gone from the folder.
+    """
 
     knowledge_base: str
     added: int = 0

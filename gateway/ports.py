@@ -30,7 +30,8 @@ class ToolSpec:
     adherence; None where it said nothing.
     `read_only`, `destructive`, `idempotent`, `open_world` are MCP's annotations with MCP's defaults,
     already overridden by what the agent document says. `asks` is when a person must approve a call, and
-    `approval_timeout` for how many seconds. `address` is that of a `ClientServer`, empty for others.
+    `approval_timeout` for how many seconds. `address` is that of a `ClientServer`, empty for others. `fixed` are
+    arguments that the agent document decides: the model may leave them out.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ToolSpec:
     asks: Asks = "never"
     approval_timeout: float = WEEK
     address: str = ""
+    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -182,7 +182,9 @@ class GrantTable(_Table):
     effect: Effect | None = None
     idempotent: bool | None = None
     args: Annotated[dict[str, Any], AfterValidator(_schema)] = Field(
-        default={}, description="A JSON Schema laid over the tool's own. It can only narrow what is allowed."
+        default={},
+        description="A JSON Schema laid over the tool's own. It can only narrow what is allowed. An argument with a "
+        "`const` has that value also when the model leaves it out.",
     )
     limits: GrantLimits = GrantLimits()
     approval: Annotated[ApprovalTable, BeforeValidator(_long_approval, json_schema_input_type=Asks | ApprovalTable)] = (

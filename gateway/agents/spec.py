@@ -36,10 +36,10 @@ class ToolGrant:
     """Leave for one tool, named `server.tool`; `server.*` is every tool of that server.
 
     `effect` and `idempotent` override what the server's annotations say (None: believe them). `args` is a
-    JSON Schema laid over the tool's own, which it may only narrow. `per_run` is the most calls one run may make.
-    `type` is for a tool that a client asked for by another name than its server's.
-    `asks` is when a person must approve a call (`destructive`: if the tool is), `approval_timeout` for how many seconds
-    they may.
+    JSON Schema laid over the tool's own, which it may only narrow; the `const` of an argument is filled in where the
+    model leaves it out. `per_run` is the most calls one run may make. `type` is for a tool that a client asked for by
+    another name than its server's. `asks` is when a person must approve a call (`destructive`: if the tool is),
+    `approval_timeout` for how many seconds they may.
     """
 
     tool: str

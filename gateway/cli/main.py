@@ -166,11 +166,23 @@ app.add_typer(kb_app, name="kb")
 def kb_add(
     id: Annotated[str, typer.Argument(help="The knowledge base; it is made if it is not there.")],
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Markdown, text, HTML and PDF files.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Let it take the place of another folder.")] = False,
     data: Data = None,
     config: Config = None,
 ) -> None:
     """Take a folder into a knowledge base. Only files that changed are read again."""
-    raise typer.Exit(kb.add(settings_of(config, data=data), id, folder))
+    raise typer.Exit(kb.add(settings_of(config, data=data), id, folder, replace=replace))
+
+
+@kb_app.command("remove")
+def kb_remove(
+    id: Annotated[str, typer.Argument(help="The knowledge base.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Forget a knowledge base. Its folder is not touched."""
+    kb.remove(settings_of(config, data=data), id, sure=yes)
 
 
 @kb_app.command("search")

@@ -7,12 +7,13 @@ if its sha256 changed too. Each file is one transaction, so an ingest killed at 
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from gateway.retrieval.catalog import Catalog, FileRow, errors_told
+from gateway.retrieval.catalog import FileRow, errors_told
 from gateway.retrieval.catalog_writer import CatalogWriter, ChunkRow, FileStamp, open_writer
 from gateway.retrieval.chunking import Chunk, split
 from gateway.retrieval.documents import Text
@@ -24,7 +25,7 @@ from gateway.retrieval.lexical import identifier_parts
 from gateway.retrieval.lock import writer_lock
 from gateway.retrieval.model_files import PIPELINE
 from gateway.retrieval.reading import Reader
-from gateway.retrieval.records import IngestProgress, IngestReport
+from gateway.retrieval.records import IngestProgress, IngestReport, SkippedFile
 from gateway.retrieval.synced import is_same
 
 if TYPE_CHECKING:
@@ -70,24 +71,26 @@ class _Ingest:
     def run(self) -> IngestReport:
         files = scan(self._root, self._request.max_file_bytes)
         known = self._catalog.files(self._kb)
-        gone = sorted(row.id for path, row in known.items() if path not in {file.path for file in files})
+        there = {file.path for file in files}
+        gone = [row for path, row in known.items() if path not in there]
         if gone:
-            self._catalog.remove(self._kb, gone)
-        counts = {"added": 0, "changed": 0, "unchanged": 0}
+            self._catalog.remove(self._kb, sorted(row.id for row in gone))
+        became: dict[str, str] = {}
         self._tell(0, len(files), 0, "")
         chunks = 0
         for done, file in enumerate(files, start=1):
             row = known.get(file.path)
             written = None if is_same(file, row) else self._take(file, row, done, len(files), chunks)
             if written is None:
-                counts["unchanged"] += 1
+                became[file.path] = "unchanged"
             else:
-                counts["added" if row is None else "changed"] += 1
+                became[file.path] = "added" if row is None or row.error else "changed"
                 chunks += written
             if written is not None or done % _REPORT_EVERY == 0 or done == len(files):
                 self._tell(done, len(files), chunks, file.path)
         self._catalog.finish(self._kb)
-        return report(self._catalog, self._kb, self._request.knowledge_base, len(gone), chunks, **counts)
+        removed = sum(not row.error for row in gone)
+        return report(self._request.knowledge_base, became, removed, chunks, self._catalog.skipped(self._kb))
 
     def _tell(self, done: int, total: int, chunks: int, file: str) -> None:
         self._told(IngestProgress(phase="reading", files_done=done, files_total=total, chunks=chunks, file=file))
@@ -162,15 +165,17 @@ def _trusted(mtime_ns: int) -> int:
 
 
 def report(
-    catalog: Catalog, kb: int, name: str, removed: int, chunks: int, *, added: int, changed: int, unchanged: int
+    name: str, became: Mapping[str, str], removed: int, chunks: int, skipped: Sequence[SkippedFile]
 ) -> IngestReport:
-    """The report of a run, with every file that has no text."""
+    """The report of a run. `became` says what a file would count as, those included that turned out to hold no text."""
+    without = {one.file for one in skipped}
+    counts = Counter(kind for file, kind in became.items() if file not in without)
     return IngestReport(
         knowledge_base=name,
-        added=added,
-        changed=changed,
+        added=counts["added"],
+        changed=counts["changed"],
         removed=removed,
-        unchanged=unchanged,
+        unchanged=counts["unchanged"],
         chunks=chunks,
-        skipped=catalog.skipped(kb),
+        skipped=tuple(skipped),
     )

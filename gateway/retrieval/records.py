@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+LOOSE = 0.4
+"""Below it the best passage is not about the question. Measured over 987 paragraphs of SQuAD 1.1 with the bundled
+embedder: of 994 questions whose paragraph is among the first three, 1 % score less; of 225 of another collection
+(Cranfield), which nothing there answers, 76 %."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
@@ -11,8 +16,9 @@ class Passage:
     `file` is the path relative to the ingested folder, with `/`. `heading` is the path of headings above the best
     window, outermost first; `page` counts from 1 and is None where a format has no pages. `start`, `end` and
     `match_start`, `match_end` are character positions in the text that `KnowledgeBases.read` returns: of `text`, and of
-    the best window inside it. `score` is 0 to 1, higher is better, comparable between queries of one knowledge base.
-    `chunk` is the chunk's id, never used again once the file changes.
+    the best window inside it. `score` is 0 to 1, higher is better, comparable between queries of one knowledge base,
+    and nearly so between knowledge bases: the part by words is relative to the best of its own. `chunk` is the chunk's
+    id, never used again once the file changes.
     """
 
     knowledge_base: str
@@ -74,7 +80,11 @@ class IngestProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """What an ingest did, in files; `chunks` were written by it. `skipped` is every file without text, old or new."""
+    """What an ingest did, in files; `chunks` were written by it. `skipped` is every file without text, old or new.
+
+    A file of the folder is counted once: a skipped one is neither added, changed nor unchanged. `removed` are files
+    that could be searched and are gone from the folder.
+    """
 
     knowledge_base: str
     added: int = 0

@@ -37,7 +37,8 @@ def report_if_synced(data: Path, name: str, folder: Path, max_file_bytes: int) -
             rows = catalog.files(shelf.id)
             if len(rows) != len(files) or not all(is_same(file, rows.get(file.path)) for file in files):
                 return None
-            return IngestReport(knowledge_base=name, unchanged=len(files), skipped=catalog.skipped(shelf.id))
+            skipped = catalog.skipped(shelf.id)
+            return IngestReport(knowledge_base=name, unchanged=len(files) - len(skipped), skipped=skipped)
         except UnknownKnowledgeBase:
             return None
         finally:

@@ -30,8 +30,11 @@ class ArgumentChecker:
         self._compiled: LRUCache[int, tuple[dict[str, Any], Schema]] = LRUCache(capacity)
 
     def check(self, spec: ToolSpec, text: str) -> dict[str, Any]:
-        """The arguments as an object. An empty text is an empty object. Raises `BadArguments`, worded for the model."""
-        arguments = _parsed(text)
+        """The arguments as an object, with those that are fixed. An empty text is an empty object.
+
+        Raises `BadArguments`, worded for the model.
+        """
+        arguments = {**spec.fixed, **_parsed(text)}
         try:
             problems = self._schema(spec.schema).problems(arguments)
         except TooMuchWork:

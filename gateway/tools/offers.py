@@ -1,7 +1,8 @@
 """A tool as a model is offered it, and one call of it. A tool that fails is a result, never an exception."""
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from gateway.agents.spec import ToolGrant
 from gateway.items import Text, ToolCall, ToolResult, new_id
@@ -57,7 +58,19 @@ def made_spec(name: str, server: str, grant: ToolGrant, tool: ListedTool) -> Too
         per_run=grant.per_run,
         asks=grant.asks,
         approval_timeout=grant.approval_timeout,
+        fixed=fixed_by(grant, schema),
     )
+
+
+def fixed_by(grant: ToolGrant, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the tool for which the grant leaves one value."""
+    own, wanted = table(schema.get("properties")), table(grant.args.get("properties"))
+    return {name: table(shape)["const"] for name, shape in wanted.items() if name in own and "const" in table(shape)}
+
+
+def table(value: object) -> Mapping[str, Any]:
+    """What a schema says where there may be an object."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def explained(spec: ToolSpec, failure: CallFailed) -> str:

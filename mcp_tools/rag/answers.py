@@ -1,18 +1,15 @@
 """What the tools answer: the structured form, and the same as text that a model can read and cite."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
-from gateway.retrieval.records import IngestReport, Passage
+from gateway.retrieval.records import LOOSE, IngestReport, Passage
 
-LOOSE = 0.4
-"""Below it the best passage is not about the question. Measured over 987 paragraphs of SQuAD 1.1 with the bundled
-embedder: of 994 questions whose paragraph is among the first three, 1 % score less; of 225 of another collection
-(Cranfield), which nothing there answers, 76 %."""
 NOT_ANSWERED = "These documents do not answer the question."
 
 _STEP = " \u203a "
@@ -95,8 +92,13 @@ def answer(structured: BaseModel, text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=content)
 
 
-def passages_answer(passages: Sequence[Passage]) -> CallToolResult:
-    """Numbered passages, each under a line that says where it is from."""
+def passages_answer(
+    passages: Sequence[Passage], *, several: bool = False, problems: Mapping[str, str] = MappingProxyType({})
+) -> CallToolResult:
+    """Numbered passages, each under a line that says where it is from: also the knowledge base, if of `several`.
+
+    `problems` says why others could not be searched.
+    """
     found = [
         FoundPassage(
             knowledge_base=passage.knowledge_base,
@@ -110,15 +112,20 @@ def passages_answer(passages: Sequence[Passage]) -> CallToolResult:
         )
         for passage in passages
     ]
+    blocks = [f"The knowledge base {id} could not be searched. {problem}" for id, problem in problems.items()]
     if not found:
-        return answer(SearchAnswer(passages=[]), "Nothing was found: this knowledge base holds no text.")
-    if found[0].score < LOOSE:
+        blocks.insert(
+            0, f"Nothing was found: {'these knowledge bases hold' if several else 'this knowledge base holds'} no text."
+        )
+    elif found[0].score < LOOSE:
         # Not the passages: a small model answers from whatever it is shown, and names the file.
-        text = f"Nothing fits: the best score is {found[0].score:.2f}. {NOT_ANSWERED}"
-        return answer(SearchAnswer(passages=found), text)
-    blocks = [f"[{number}] {source(one)} ({one.score:.2f})\n{one.text}" for number, one in enumerate(found, start=1)]
-    # Said last, where a small model looks first.
-    blocks.append(f'Name the file of the passage that you use, such as: "According to {found[0].file}, ...".')
+        blocks.insert(0, f"Nothing fits: the best score is {found[0].score:.2f}. {NOT_ANSWERED}")
+    else:
+        for number, one in enumerate(found, start=1):
+            base = f", knowledge base {one.knowledge_base}" if several else ""
+            blocks.append(f"[{number}] {source(one)} ({one.score:.2f}{base})\n{one.text}")
+        # Said last, where a small model looks first.
+        blocks.append(f'Name the file of the passage that you use, such as: "According to {found[0].file}, ...".')
     return answer(SearchAnswer(passages=found), "\n\n".join(blocks))
 
 

@@ -3,20 +3,22 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import asynccontextmanager
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import anyio
 
-from gateway.retrieval.errors import RetrievalError, UnknownKnowledgeBase
+from gateway.retrieval.errors import RetrievalError, UnknownFile, UnknownKnowledgeBase
 from gateway.retrieval.knowledge_bases import KnowledgeBases
-from gateway.retrieval.records import KnowledgeBase, Passage
+from gateway.retrieval.records import Document, KnowledgeBase, Passage
 from mcp_tools.rag.settings import RagSettings
 
 logger = logging.getLogger(__name__)
 
 State = Literal["ready", "reading", "failed"]
+Made = TypeVar("Made")
 
 
 class Reading:
@@ -65,6 +67,11 @@ class Reading:
         """Search, after the folder was read if it never was. A look for changes is started when the last one is old."""
         await self.read_once(id)
         return await self.bases.search(id, query, limit)
+
+    async def read(self, id: str, file: str) -> Document:
+        """A document, after its folder was read if it never was."""
+        await self.read_once(id)
+        return await self.bases.read(id, file)
 
     async def read_once(self, id: str) -> None:
         """Wait for the first complete reading of a configured folder. Raises `RetrievalError` if it failed."""
@@ -128,16 +135,66 @@ class Library:
                     await reading.aclose()
 
 
-async def choose(reading: Reading, wanted: str | None) -> str:
-    """The knowledge base meant: the named one, or the only one. Raises `UnknownKnowledgeBase` saying what there is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Passages, best first; whether of several knowledge bases; and why some of these could not be searched."""
+
+    passages: tuple[Passage, ...]
+    several: bool
+    problems: Mapping[str, str]
+
+
+async def find(reading: Reading, wanted: str | None, query: str, limit: int) -> Found:
+    """Search one knowledge base, or all together when none is named: who asks need not know how they are divided.
+
+    One of several that cannot be searched does not keep the others from it. Raises `RetrievalError` if none can be.
+    """
+    names = await chosen(reading, wanted)
+    outcomes = await asyncio.gather(*(outcome(reading.search(name, query, limit)) for name in names))
+    problems = {name: said for name, said in zip(names, outcomes, strict=True) if isinstance(said, RetrievalError)}
+    if len(problems) == len(names):
+        raise next(iter(problems.values()))
+    passages = [passage for said in outcomes if not isinstance(said, RetrievalError) for passage in said]
+    passages.sort(key=lambda passage: -passage.score)
+    return Found(
+        passages=tuple(passages[:limit]),
+        several=len(names) > 1,
+        problems={name: str(problem) for name, problem in problems.items()},
+    )
+
+
+async def read(reading: Reading, wanted: str | None, file: str) -> Document:
+    """A document of one knowledge base, or of the only one that has it. Raises `RetrievalError` children."""
+    names = await chosen(reading, wanted)
+    outcomes = await asyncio.gather(*(outcome(reading.read(name, file)) for name in names))
+    held = [said for said in outcomes if isinstance(said, Document)]
+    if len(held) > 1:
+        where = ", ".join(document.knowledge_base for document in held)
+        raise UnknownFile(f"Several knowledge bases have a file {file!r}. Name one with `knowledge_base`: {where}.")
+    if not held:
+        raise UnknownFile(" ".join(str(said) for said in outcomes))
+    return held[0]
+
+
+async def outcome(work: Awaitable[Made]) -> Made | RetrievalError:
+    """The result, or the error as a value: others are waited for beside it."""
+    try:
+        return await work
+    except RetrievalError as error:
+        return error
+
+
+async def chosen(reading: Reading, wanted: str | None) -> list[str]:
+    """The knowledge bases meant: the named one, or all. Raises `UnknownKnowledgeBase` saying what there is."""
     names = await reading.names()
-    if wanted is None and len(names) == 1:
-        return names[0]
-    if wanted is not None and wanted in names:
-        return wanted
     if not names:
         raise UnknownKnowledgeBase(
             "There is no knowledge base yet. The operator adds one with `homeport kb add ID FOLDER` or in the settings."
         )
-    what = "Name one" if wanted is None else f"There is no knowledge base {wanted!r}. Use one of these"
-    raise UnknownKnowledgeBase(f"{what} with `knowledge_base`: {', '.join(names)}.")
+    if wanted is None:
+        return names
+    if wanted not in names:
+        raise UnknownKnowledgeBase(
+            f"There is no knowledge base {wanted!r}. Use one of these with `knowledge_base`: {', '.join(names)}."
+        )
+    return [wanted]

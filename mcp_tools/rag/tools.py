@@ -29,7 +29,7 @@ from mcp_tools.rag.answers import (
     passages_answer,
     skipped_of,
 )
-from mcp_tools.rag.library import Reading, choose
+from mcp_tools.rag.library import Reading, find, read
 from mcp_tools.rag.settings import KnowledgeBaseId
 
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -37,7 +37,8 @@ _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent
 _INGESTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 WhichBase = Annotated[
-    str | None, Field(description="Id of the knowledge base; only needed when there are several.", max_length=64)
+    str | None,
+    Field(description="Id of the knowledge base, as passages and lists name it; all when left out.", max_length=64),
 ]
 _PROGRESS_BUFFER = 256
 
@@ -81,7 +82,8 @@ def _add_search(server: MCPServer[Reading]) -> None:
         if not query.strip():
             raise ToolError("The query is empty. Say what to look for.")
         with _told():
-            return passages_answer(await reading.search(await choose(reading, knowledge_base), query, limit))
+            found = await find(reading, knowledge_base, query, limit)
+        return passages_answer(found.passages, several=found.several, problems=found.problems)
 
 
 def _add_list(server: MCPServer[Reading]) -> None:
@@ -120,12 +122,10 @@ def _add_read(server: MCPServer[Reading]) -> None:
         """Read the text of a document, or a part of it, when a passage is not enough."""
         reading = _reading(ctx)
         with _told():
-            base = await choose(reading, knowledge_base)
-            await reading.read_once(base)
-            document = await reading.bases.read(base, file)
+            document = await read(reading, knowledge_base, file)
         if start and start >= len(document.text):
             raise ToolError(f"{file!r} has {len(document.text)} characters; `start` must be smaller.")
-        return document_answer(base, file, document.text, start, length)
+        return document_answer(document.knowledge_base, file, document.text, start, length)
 
 
 def add_ingest_tool(server: MCPServer[Reading], roots: Sequence[Path]) -> None:

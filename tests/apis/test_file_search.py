@@ -84,16 +84,31 @@ async def test_the_stream_has_the_events_of_a_search_and_of_its_citation(start_g
 
 async def test_only_the_named_knowledge_bases_are_searched(start_gateway, rag):
     other = call("rag__search", '{"query": "money", "knowledge_base": "staff"}')
-    anywhere = call("rag__search", '{"query": "money"}', "call_2")
+    anywhere = call("rag__search", '{"query": "money back"}', "call_2")
     async with start_gateway([other, anywhere], [say("I cannot.")], servers=rag) as gateway:
         response = await gateway.openai.responses.create(
             model="helper", input="?", tools=[{**TOOL, "max_num_results": 2}], include=["file_search_call.results"]
         )
         offered = gateway.provider.calls[0].tools[0].schema
         results = [item.text for item in gateway.provider.calls[1].items if item.kind == "tool_result"]
-    assert [item.status for item in response.output[:2]] == ["failed", "failed"]
+    assert [item.status for item in response.output[:2]] == ["failed", "completed"]
+    assert [found.attributes["knowledge_base"] for found in response.output[1].results] == ["help"]
     assert not any("margin" in text.lower() or "earn" in text for text in results)
     assert offered["properties"]["limit"]["maximum"] == 2
+
+
+async def test_of_several_knowledge_bases_the_model_names_one(start_gateway, rag):
+    anywhere = call("rag__search", '{"query": "money"}')
+    staff = call("rag__search", '{"query": "money", "knowledge_base": "staff"}', "call_2")
+    both = {**TOOL, "vector_store_ids": ["help", "staff"]}
+    async with start_gateway([anywhere, staff], [say("We earn.")], servers=rag) as gateway:
+        response = await gateway.openai.responses.create(
+            model="helper", input="?", tools=[both], include=["file_search_call.results"]
+        )
+        offered = gateway.provider.calls[0].tools[0].schema
+    assert [item.status for item in response.output[:2]] == ["failed", "completed"]
+    assert [found.filename for found in response.output[1].results] == ["secrets.md"]
+    assert offered["properties"]["knowledge_base"]["enum"] == ["help", "staff"]
 
 
 async def test_a_conversation_goes_on_after_a_search_and_can_be_replayed(start_gateway, rag):

@@ -127,7 +127,9 @@ def refuse_label(servers: Sequence[ClientServer], where: str) -> None:
 
 def search_grant(tool: FileSearchTool) -> ToolGrant:
     """A search of these knowledge bases and no others: a vector store's id is a knowledge base's."""
-    properties: Json = {"knowledge_base": {"enum": list(tool.vector_store_ids)}}
+    ids = list(tool.vector_store_ids)
+    # There is nothing for the model to choose in a single one.
+    properties: Json = {"knowledge_base": {"const": ids[0]} if len(ids) == 1 else {"enum": ids}}
     if tool.max_num_results is not None:
         properties["limit"] = {"maximum": tool.max_num_results}
     return ToolGrant(tool=SEARCH, args={"properties": properties, "required": ["knowledge_base"]}, type="file_search")

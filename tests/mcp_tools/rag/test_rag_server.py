@@ -47,6 +47,14 @@ async def answer(client, name, **arguments):
     return result.structured_content
 
 
+async def answer_text(client, name, **arguments):
+    """What the model reads of a call that must work."""
+    with anyio.fail_after(60):
+        result = await client.call_tool(name, arguments)
+    assert not result.is_error, text_of(result)
+    return text_of(result)
+
+
 async def refusal(client, name, **arguments):
     """The text of a call that must be refused."""
     with anyio.fail_after(60):
@@ -99,17 +107,47 @@ async def test_every_tool_says_that_it_changes_nothing(settings, era):
         assert hints.open_world_hint is False and tool.description and tool.output_schema
 
 
-async def test_knowledge_base_is_named_only_when_there_are_several(settings, tmp_path):
-    other = tmp_path / "zoo"
-    other.mkdir()
-    (other / "z.md").write_text("# Zebras\n\nThey live in Africa.\n")
-    settings["knowledge_bases"]["zoo"] = {"folder": str(other)}
-    async with Client(create_server(settings)) as client:
-        assert "help, zoo" in await refusal(client, "search", query="zebras")
+@pytest.fixture
+def with_zoo(settings, tmp_path):
+    """Settings with a second knowledge base, `zoo`."""
+    zoo = tmp_path / "zoo"
+    zoo.mkdir()
+    (zoo / "z.md").write_text("# Zebras\n\nThey live in Africa.\n")
+    settings["knowledge_bases"]["zoo"] = {"folder": str(zoo)}
+    return settings
+
+
+async def test_a_search_that_names_no_knowledge_base_is_of_all_and_says_where_each_passage_is_from(with_zoo):
+    async with Client(create_server(with_zoo)) as client:
+        with anyio.fail_after(60):
+            result = await client.call_tool("search", {"query": "Where do zebras live?", "limit": 2})
+        passages = result.structured_content["passages"]
+        assert [one["knowledge_base"] for one in passages] == ["zoo", "help"]
+        assert passages[0]["file"] == "z.md" and passages[0]["score"] > passages[1]["score"]
+        assert text_of(result).startswith(f"[1] z.md \u203a Zebras ({passages[0]['score']:.2f}, knowledge base zoo)\n")
+        money = await answer(client, "search", query="when do I get my money")
+        assert (money["passages"][0]["knowledge_base"], money["passages"][0]["file"]) == ("help", "refunds.md")
+
+
+async def test_a_search_that_names_a_knowledge_base_is_of_that_one(with_zoo):
+    async with Client(create_server(with_zoo)) as client:
         unknown = await refusal(client, "search", query="zebras", knowledge_base="nope")
         assert "'nope'" in unknown and "help, zoo" in unknown
-        found = await answer(client, "search", query="zebras", knowledge_base="zoo")
+        found = await answer(client, "search", query="money", knowledge_base="zoo")
         assert [passage["file"] for passage in found["passages"]] == ["z.md"]
+
+
+async def test_a_document_is_read_without_its_knowledge_base_unless_two_have_it(with_zoo, tmp_path):
+    async with Client(create_server(with_zoo)) as client:
+        document = await answer(client, "read_document", file="z.md")
+        assert document["knowledge_base"] == "zoo" and "Africa" in document["text"]
+        missing = await refusal(client, "read_document", file="y.md")
+        assert "'help' has no file 'y.md'" in missing and "'zoo' has no file 'y.md'" in missing
+    (tmp_path / "zoo" / "refunds.md").write_text("# Refunds\n\nTickets are not taken back.\n")
+    async with Client(create_server({**with_zoo, "data": str(tmp_path / "new")})) as client:
+        assert "help, zoo" in await refusal(client, "read_document", file="refunds.md")
+        document = await answer(client, "read_document", file="refunds.md", knowledge_base="zoo")
+        assert "Tickets" in document["text"]
 
 
 async def test_list_tells_what_could_not_be_read(settings, docs):
@@ -159,6 +197,8 @@ async def test_missing_folder_breaks_its_own_knowledge_base_only(settings, tmp_p
     async with Client(create_server(settings)) as client:
         assert "does not exist" in await refusal(client, "search", query="x", knowledge_base="lost")
         assert (await answer(client, "search", query="money", knowledge_base="help"))["passages"]
+        everywhere = await answer_text(client, "search", query="when do I get my money")
+        assert "refunds.md" in everywhere and "knowledge base lost could not be searched" in everywhere
         listed = (await answer(client, "list_knowledge_bases"))["knowledge_bases"]
     assert {base["id"]: base["state"] for base in listed} == {"help": "ready", "lost": "failed"}
     assert "does not exist" in listed[1]["problem"]

@@ -64,7 +64,7 @@ class ResponsesSocket:
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs: set[Run] = set()
         self._steering = steering
-        self._remembered: OrderedDict[str, Sequence[Item]] = OrderedDict()
+        self._remembered: OrderedDict[str, tuple[str | None, Sequence[Item]]] = OrderedDict()
 
     async def serve(self) -> None:
         """Returns when the client has gone, or its time is up."""
@@ -183,14 +183,15 @@ class ResponsesSocket:
     def _continued(self, turn: Turn) -> Turn:
         """A turn that goes on from a response which only this connection knows has that one's items before its own, and
         then what was said to it."""
-        before = self._remembered.get(turn.parent or "")
-        if before is None:
+        known = self._remembered.get(turn.parent or "")
+        if known is None:
             return turn
-        return turn.after([*before, *self._steering.taken(turn.parent or "")])
+        parent, before = known
+        return turn.after(parent, [*before, *self._steering.taken(turn.parent or "")])
 
     async def _warm_up(self, turn: Turn, frame: Json) -> None:
         stream = ResponseStream(turn)
-        self._remember(turn.id, turn.input)
+        self._remember(turn, turn.input)
         for event in (RunStarted(turn.id), RunCompleted(reason="stop")):
             await self._send_frames(stream.render(event), label(frame))
 
@@ -203,12 +204,12 @@ class ResponsesSocket:
         """A response that came to a proper end can be continued; after one that did not, nothing can."""
         if isinstance(run.events[-1], RunCompleted | RunPaused):
             said = [event.item for event in run.events if isinstance(event, ItemDone)]
-            self._remember(run.turn.id, [*run.turn.input, *said])
+            self._remember(run.turn, [*run.turn.input, *said])
         else:
             self._remembered.pop(str(run.turn.wire.get("previous_response_id")), None)
 
-    def _remember(self, id: str, items: Sequence[Item]) -> None:
-        self._remembered[id] = items
+    def _remember(self, turn: Turn, items: Sequence[Item]) -> None:
+        self._remembered[turn.id] = turn.parent, items
         while len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
 

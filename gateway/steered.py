@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from gateway.admission import refuse_too_long
 from gateway.approvals import open_requests
 from gateway.items import Answer, Item, size_of
 from gateway.ports import Turn
@@ -31,11 +32,14 @@ class Steered:
     ) -> tuple[Turn, Sequence[Item]]:
         """Store the turn if it is to be `recorded`. Returns it, and what its input begins with of what waited.
 
-        A `successor` is there for what waits alone: SteersTaken if nothing does.
+        A `successor` is there for what waits alone. Raises SteersTaken if nothing does, and InvalidRequest if it has
+        no room.
         """
         while steers := await self._store.steers(turn.parent) if turn.parent else ():
             # Else another turn was faster, and what it was told does not wait any more.
             with suppress(SteersTaken):
+                if successor:
+                    refuse_too_long([*before, *joined(turn, steers)[1]], self._max_history, "input")
                 return await self._begin_with(steers, turn, before, answers, recorded=recorded)
         if successor:
             raise SteersTaken

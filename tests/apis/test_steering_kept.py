@@ -1,6 +1,8 @@
 """What was accepted of `response.steer` is used, whatever becomes of the connection and of the gateway."""
 
 import asyncio
+import json
+import socket
 import sqlite3
 from contextlib import closing
 
@@ -117,6 +119,34 @@ async def test_of_many_requests_at_once_one_is_told(start_gateway):
         heard = [seen(gateway, number)[3:] for number in range(1, 13)]
     told = [("message", "In Oslo."), ("message", "Now."), ("message", "Well?")]
     assert sorted(heard, key=len) == [[("message", "Well?")]] * 11 + [told]
+
+
+def narrow(gateway):
+    """A connected socket that takes little before it is read."""
+    connected = socket.socket()
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    connected.connect(("127.0.0.1", int(gateway.url.rpartition(":")[2])))
+    return connected
+
+
+async def test_where_a_request_comes_first_there_is_no_successor(start_gateway):
+    """The client does not read what its connection tells of the end, so the successor cannot begin before."""
+    held = Held(say("Hello. " * 50_000))
+    async with start_gateway(held, [say("Well.", "b")], [say("Bye.", "c")]) as gateway:
+        async with open_socket(gateway, sock=narrow(gateway), max_queue=1, compression=None) as messages:
+            connection = Connection(messages)
+            first = await connection.create(model="helper", input="time?")
+            await held.asked.wait()
+            await connection.steer(first, "In Oslo.")
+            held.go.set()
+            await ask(gateway, model="helper", previous_response_id=first, input="Well?")
+            told = said(gateway)[-2:]
+            await connection.ended()
+            await messages.send(json.dumps({"type": "response.create", "model": "helper", "input": "bye"}))
+            after = json.loads(await messages.recv())
+            await connection.ended()
+    assert told == ["In Oslo.", "Well?"]
+    assert (after["type"], after["response"]["previous_response_id"]) == ("response.created", None)
 
 
 async def test_who_looks_takes_nothing(start_gateway):

@@ -90,10 +90,11 @@ class Turn:
     digest: str = ""
     key: IdempotencyKey | None = None
 
-    def after(self, items: Sequence[Item]) -> Self:
-        """The same turn, going on from these items, which no store has, instead of from its parent."""
+    def after(self, parent: str | None, items: Sequence[Item]) -> Self:
+        """The same turn, going on from what no store has instead of from its parent: from these items, behind another
+        parent if that had one."""
         told = {**self.wire, "previous_response_id": self.parent}
-        return replace(self, parent=None, input=[*items, *self.input], wire=told)
+        return replace(self, parent=parent, input=[*items, *self.input], wire=told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

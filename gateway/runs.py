@@ -20,6 +20,7 @@ from gateway.events import Ending, Event, RunCancelled, RunFailed
 from gateway.items import Item, pending_calls
 from gateway.ports import Turn
 from gateway.recorder import Recorder
+from gateway.steered import Steered
 from gateway.storage import Conversation, Store, StoredTurn, TurnEnd
 from gateway.turnstile import Turnstile
 
@@ -151,19 +152,23 @@ class Runs:
         self._max_history = max_history
         self._engine = engine
         self._store = store
+        self._steered = Steered(store, max_history)
         self._live: dict[str, Run] = {}
         self._turnstile = Turnstile()
         self._unwritten: dict[str, Recorder] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def start(self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True) -> Run:
+    async def start(
+        self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True, successor: bool = False
+    ) -> Run:
         """Begin a turn; durable when this returns, if it is to be stored.
 
         Turns of one conversation never overlap: this one waits for those before it, or, with `wait` false,
         raises ConversationLocked. Raises CallerGone if it is no longer `wanted` when its time has come, NotFound for a
         parent or conversation that is missing or another owner's, and InvalidRequest when the history ends in calls
         the client has not answered, or the input has encrypted content that no turn could go on from: once stored it
-        would be in the way of every later one.
+        would be in the way of every later one. What was said to the parent while it ran stands before the turn's input
+        (`steered.py`); a `successor` is begun for that alone.
         """
         if turn.conversation:
             if self._turnstile.busy(turn.conversation):
@@ -180,8 +185,9 @@ class Runs:
             turn, answers = await answered(turn, before, self._store)
             open_calls = answerable(before, turn.input, runs=not turn.options.get("compact"))
             history = await self._restored(turn, [*before, *turn.input])
-            if recorded := turn.stored or bool(answers):
-                await self._store.begin(turn, answers=answers)
+            recorded = turn.stored or bool(answers)
+            turn, said = await self._steered.begin(turn, before, answers, recorded=recorded, successor=successor)
+            history[len(before) : len(before)] = said
         except BaseException:
             self._leave(turn)
             raise
@@ -231,6 +237,11 @@ class Runs:
         """Let the rules look at a turn that will not be a run. Raises Forbidden."""
         await self._engine.admit(turn)
 
+    async def admit_steer(self, turn: Turn, said: Sequence[Item]) -> None:
+        """Raises InvalidRequest for what is too long to be said behind this turn, as far as that has come."""
+        before = await self._store.history(turn.id) if turn.stored else turn.input
+        refuse_too_long([*before, *said], self._max_history, "input")
+
     async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
         """See `Sealer.sealed`."""
         return await self._engine.sealer.sealed(items, owner)
@@ -241,8 +252,9 @@ class Runs:
         turn = await self._placed(turn)
         await self._engine.sealer.opened(turn.input, turn.owner)
         before = await self._store.history(turn.parent) if turn.parent else ()
-        turn, _ = await answered(turn, before, self._store)
+        turn, answers = await answered(turn, before, self._store)
         answerable(before, turn.input)
+        turn = await self._steered.joined(turn, before, answers)
         return await self._engine.count(turn, await self._restored(turn, [*before, *turn.input]))
 
     async def _restored(self, turn: Turn, history: Sequence[Item]) -> list[Item]:

@@ -1,26 +1,36 @@
-"""What a client says to a response that is under way, from when that was accepted until a request has used it."""
+"""What a client says to a turn that is under way, from when that was accepted until another turn has heard it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
+
+from gateway.items import Item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steer:
-    """One submission. `input` is as the client sent it."""
+    """One submission to the turn with the id `turn`: at least one item."""
 
     id: str
-    previous_response_id: str
-    input: Any
+    turn: str
+    items: Sequence[Item]
+
+
+class SteersTaken(ValueError):
+    """It does not wait any more: another turn has heard it, or its client has it back."""
 
 
 class Steers(Protocol):
-    """Keeps submissions to stored turns; a part of the store, and as durable."""
+    """Keeps submissions to stored turns; a part of the store, and as durable. `Store.begin` uses them up."""
 
-    async def keep_steer(self, steer: Steer) -> None: ...
-
-    async def steers(self, turn_id: str) -> Sequence[Steer]:
-        """What was kept for this turn, in its order. Costs nothing for a turn that has none."""
+    async def keep_steer(self, steer: Steer) -> None:
+        """It waits from now on. Raises `NotFound` for a turn that is unknown or deleted."""
         ...
 
-    async def drop_steers(self, ids: Collection[str]) -> None: ...
+    async def steers(self, turn_id: str) -> Sequence[Steer]:
+        """What waits for a turn that continues this one, in its order. Costs nothing where nothing waits."""
+        ...
+
+    async def drop_steers(self, turn_id: str, ids: Collection[str]) -> Collection[str]:
+        """Those of them that waited until now. Raises `NotFound` as `keep_steer` does."""
+        ...

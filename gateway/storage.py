@@ -60,7 +60,14 @@ class Store(Steers, Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
 
     async def begin(
-        self, turn: Turn, end: TurnEnd | None = None, *, output: Sequence[Item] = (), answers: Sequence[Answer] = ()
+        self,
+        turn: Turn,
+        end: TurnEnd | None = None,
+        *,
+        output: Sequence[Item] = (),
+        answers: Sequence[Answer] = (),
+        told: Collection[str] = (),
+        passed_on: Collection[str] = (),
     ) -> None:
         """Save the turn and its input, status in_progress; with `end`, as one that is over, with its `output`. Raises
         `ConversationLocked` unless `turn.parent` is its conversation's newest turn, and `NotFound` for an unknown
@@ -68,6 +75,9 @@ class Store(Steers, Protocol):
 
         With it go the `answers` to approval requests of the turn's owner; a strict one to a request that is unknown,
         answered or expired at `turn.created_at` raises `InvalidRequest`.
+
+        Of the submissions that wait for the parent (see `Steers`), those that are `told` in the input are removed, and
+        those that are `passed_on` wait for this turn instead. If one of them has gone, `SteersTaken` is raised.
         """
         ...
 

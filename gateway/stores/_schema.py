@@ -181,8 +181,18 @@ def m009_keys(db: Database) -> None:
 
 @MIGRATIONS()
 def m010_steers(db: Database) -> None:
-    """What was said to a turn while it ran and no request has used yet; `input` is JSON."""
-    db.table("steers").create({"id": str, "turn": str, "input": str}, pk="id", not_null={"turn", "input"}, strict=True)
+    """Items that were said to a turn while it ran, until a turn that continues it has them in its input.
+
+    steers.id    of the submission, which may be several items
+    steers.body  the item as JSON
+    """
+    db.table("steers").create(
+        {"n": int, "id": str, "turn": int, "body": str},
+        pk="n",
+        not_null={"id", "turn", "body"},
+        foreign_keys=[("turn", "turns", "n")],
+        strict=True,
+    )
     db.conn.execute("create index steers_turn on steers (turn)")
 
 

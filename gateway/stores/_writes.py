@@ -4,7 +4,7 @@ They may be run twice (see `_writer.py`), and check before they write.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gateway.errors import ConversationLocked, InvalidRequest, NotFound
 from gateway.items import Answer, IdempotencyKey
@@ -79,9 +79,11 @@ def begin(
     requests: Sequence[Request],
     over: tuple[TurnEnd, str] | None,
     answers: Sequence[Answer],
-) -> None:
+    told: Collection[str],
+    passed_on: Collection[str],
+) -> bool:
     """`agent` is its key. `over`: the ending of a turn that nobody runs, and its `dump_end`. `requests` are among the
-    `output`.
+    `output`. Whether steers still wait for the parent, if some were `told` or `passed_on`.
 
     A deleted turn cannot be continued, unless by the conversation whose newest it is: the conversation lives on.
     """
@@ -104,6 +106,7 @@ def begin(
         _made(db, turn.key, turn.owner, turn.id, turn.created_at)
     if not turn.stored:
         _forget(db, turn.created_at - REMEMBERED)
+    return bool(told or passed_on) and _steers.use(db, parent, told, passed_on, n)
 
 
 def append(
@@ -153,7 +156,7 @@ def delete(db: sqlite3.Connection, turn_id: str) -> None:
     rows = db.execute("update turns set deleted = 1 where id = ? and deleted = 0 returning n", (turn_id,)).fetchall()
     if not rows:
         raise no_turn(turn_id)
-    _steers.forget(db, turn_id)
+    _steers.forget(db, rows[0][0])
     _purge(db, rows[0][0])
 
 
@@ -274,6 +277,7 @@ def _purge(db: sqlite3.Connection, n: int | None) -> None:
         db.execute("delete from items where turn = ?", (n,))
         db.execute("delete from intents where turn = ?", (n,))
         db.execute("delete from approvals where turn = ?", (n,))
+        _steers.forget(db, n)
         _requests.remove(db, n)
         (agent,) = db.execute("delete from turns where n = ? returning agent", (n,)).fetchone()
         _agents.let_go(db, agent)

@@ -62,7 +62,11 @@ class SQLiteStore:
             self._writer = Writer(self._path)
             await self._writer.start()
             self._readers = Readers(self._path)
-            self._steered = await self._readers.read(_steers.steered)
+            try:
+                self._steered = await self._readers.read(_steers.steered)
+            except BaseException:
+                await self._readers.close()
+                raise
         except BaseException:
             await self._writer.stop()
             os.close(self._lock)
@@ -76,7 +80,14 @@ class SQLiteStore:
         os.close(self._lock)
 
     async def begin(
-        self, turn: Turn, end: TurnEnd | None = None, *, output: Sequence[Item] = (), answers: Sequence[Answer] = ()
+        self,
+        turn: Turn,
+        end: TurnEnd | None = None,
+        *,
+        output: Sequence[Item] = (),
+        answers: Sequence[Answer] = (),
+        told: Collection[str] = (),
+        passed_on: Collection[str] = (),
     ) -> None:
         rows, size = dump_items(turn.input)
         added, more = dump_items(output)
@@ -90,11 +101,17 @@ class SQLiteStore:
             requests=dump_requests(output),
             over=None if end is None else (end, dump_end(end)),
             answers=answers,
+            told=told,
+            passed_on=passed_on,
         )
 
-        def committed(_: None) -> None:
+        def committed(more_wait: bool) -> None:
             self._histories.begun(turn.id, turn.parent, [*turn.input, *output], size + more)
             self._bodies.begun(turn.id, turn.parent)
+            if (told or passed_on) and not more_wait:
+                self._steered.discard(turn.parent or "")
+            if passed_on:
+                self._steered.add(turn.id)
 
         await self._writer.write(operation, committed)
 
@@ -186,23 +203,29 @@ class SQLiteStore:
         return await self._readers.read(partial(_reads.items, ids=tuple(ids), owner=owner))
 
     async def delete(self, turn_id: str) -> None:
-        await self._writer.write(partial(_writes.delete, turn_id=turn_id), lambda _: self._histories.forget(turn_id))
+        def committed(_: None) -> None:
+            self._histories.forget(turn_id)
+            self._steered.discard(turn_id)
+
+        await self._writer.write(partial(_writes.delete, turn_id=turn_id), committed)
 
     async def keep_steer(self, steer: Steer) -> None:
-        given = to_json(steer.input)
-        turn = steer.previous_response_id
-        await self._writer.write(partial(_steers.keep, steer=steer, input=given), lambda _: self._steered.add(turn))
+        rows, _ = dump_items(steer.items)
+        keep = partial(_steers.keep, id=steer.id, turn_id=steer.turn, bodies=[body for _, body in rows])
+        await self._writer.write(keep, lambda _: self._steered.add(steer.turn))
 
     async def steers(self, turn_id: str) -> Sequence[Steer]:
         if turn_id not in self._steered:
             return ()
         return await self._readers.read(partial(_steers.steers, turn_id=turn_id))
 
-    async def drop_steers(self, ids: Collection[str]) -> None:
-        def committed(left: set[str]) -> None:
-            self._steered = left
+    async def drop_steers(self, turn_id: str, ids: Collection[str]) -> Collection[str]:
+        def committed(outcome: tuple[list[str], bool]) -> None:
+            if not outcome[1]:
+                self._steered.discard(turn_id)
 
-        await self._writer.write(partial(_steers.drop, ids=tuple(ids)), committed)
+        dropped, _ = await self._writer.write(partial(_steers.drop, turn_id=turn_id, ids=tuple(ids)), committed)
+        return dropped
 
     async def unfinished(self) -> list[StoredTurn]:
         """As the port says. One that cannot be read back, on a damaged disk perhaps, is ended as failed."""

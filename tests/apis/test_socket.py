@@ -72,6 +72,19 @@ async def test_a_warm_up_asks_no_model_and_can_be_continued(start_gateway):
     assert seen == ["You help.", "You like tea.", "What do I like?"]
 
 
+@pytest.mark.parametrize("unstored", [{"generate": False}, {"store": False}])
+async def test_what_goes_on_from_a_stored_response_and_is_not_stored_can_be_continued(start_gateway, unstored):
+    steps = [[say("Hello.")], [say("Yes.", "b")], [say("Tea.", "c")]]
+    async with start_gateway(*steps) as gateway, open_socket(gateway) as socket:
+        id = (await create(socket, input="a"))[-1]["response"]["id"]
+        for number, more in enumerate((unstored, {})):
+            events = await create(socket, input=f"{number}", previous_response_id=id, **more)
+            told, id = id, events[-1]["response"]["id"]
+        texts = [getattr(item, "text", "") for item in gateway.provider.calls[-1].items]
+    assert [text for text in texts if text != "Yes."] == ["You help.", "a", "Hello.", "0", "1"]
+    assert events[-1]["response"]["previous_response_id"] == told
+
+
 async def test_a_continuation_that_fails_forgets_what_it_continued(start_gateway):
     steps = [[say("one")], RuntimeError("boom"), [say("never")]]
     async with start_gateway(*steps) as gateway, open_socket(gateway) as socket:

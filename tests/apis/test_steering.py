@@ -42,9 +42,9 @@ class Connection:
         return await self.until(*ENDINGS)
 
 
-def open_socket(gateway):
+def open_socket(gateway, **more):
     headers = {"authorization": f"Bearer {gateway.key}"}
-    return connect(gateway.url.replace("http", "ws") + "/v1/responses", additional_headers=headers)
+    return connect(gateway.url.replace("http", "ws") + "/v1/responses", additional_headers=headers, **more)
 
 
 @pytest.fixture
@@ -150,6 +150,24 @@ async def test_where_the_client_has_to_act_the_input_waits_for_it(start_gateway)
     assert [kind for kind, _ in kinds] == ["message", "message", "tool_call", "message", "tool_result"]
     assert texts.count("Hurry.") == 1
     assert "Hurry." not in again
+
+
+async def test_it_waits_for_a_response_that_is_not_stored_too(start_gateway):
+    held = Held(call("ask_user"))
+    async with start_gateway(held, [say("42.")], [say("Bye.", "c")]) as gateway, open_socket(gateway) as socket:
+        connection = Connection(socket)
+        first = await connection.create(model="helper", input="go", tools=[FUNCTION], store=False)
+        await held.asked.wait()
+        await connection.steer(first, "Hurry.")
+        held.go.set()
+        (stub,) = (await connection.until(*STEERS))["required_input"]
+        answer = [{**stub, "output": "42"}]
+        await connection.create(model="helper", previous_response_id=first, input=answer, store=False)
+        second = (await connection.ended())["response"]["id"]
+        await connection.create(model="helper", previous_response_id=second, input="bye", store=False)
+        await connection.ended()
+        texts = [text for _, text in seen(gateway)]
+    assert texts == ["You help.", "go", "", "Hurry.", "42", "42.", "bye"]
 
 
 async def test_a_run_that_fails_gives_the_input_back(start_gateway):

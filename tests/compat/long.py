@@ -32,6 +32,8 @@ LONG = (
         KEPT + "test_what_a_closed_connection_left_stands_before_the_next_request",
         KEPT + "test_it_outlives_the_gateway",
         KEPT + "test_what_waits_for_the_client_to_act_is_there_when_it_does",
+        KEPT + "test_who_approves_a_call_elsewhere_lets_it_be_told",
+        KEPT + "test_of_many_requests_at_once_one_is_told",
         OFFICIAL + "test_what_is_said_of_steering_is_as_the_newer_client_has_it",
     ),
     Requirement(

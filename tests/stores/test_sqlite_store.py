@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ import anyio
 import pytest
 from sqlite_utils import Database
 
-from gateway.errors import StorageFull
+from gateway.errors import GatewayError, StorageFull
 from gateway.stores._schema import MIGRATIONS
 from gateway.stores.sqlite import SQLiteStore
 from tests.stores.turns import AGENT, DONE, asked, exchange, said, sent
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.anyio
 
 WRITING = """
 import asyncio, sys
+from gateway.items import new_id
+from gateway.steers import Steer
 from gateway.storage import Conversation
 from gateway.stores.sqlite import SQLiteStore
 from tests.stores.turns import DONE, asked, said
@@ -37,11 +40,14 @@ def acknowledged(word, id):
     sys.stdout.flush()
 
 async def converse(store):
-    parent = None
+    parent, told = None, []
     while True:
         turn = asked(said("a" * 3000), said("b"), said("c"), parent=parent)
-        await store.begin(turn)
+        await store.begin(turn, told=told)
         acknowledged("begun", turn.id)
+        told = [new_id("steer")]
+        await store.keep_steer(Steer(id=told[0], turn=turn.id, items=[said("d")]))
+        acknowledged("steered", turn.id)
         await store.end(turn.id, DONE, said("d" * 3000), said("e"))
         acknowledged("ended", turn.id)
         parent = turn.id
@@ -106,6 +112,7 @@ async def test_kill_9_loses_nothing_acknowledged_and_leaves_no_half(path: Path) 
     url = f"sqlite:///{path}"
     begun: set[str] = set()
     ended: set[str] = set()
+    steered: set[str] = set()
     for count in (40, 117, 301):
         with start(WRITING, url) as process:
             assert process.stdout
@@ -115,7 +122,7 @@ async def test_kill_9_loses_nothing_acknowledged_and_leaves_no_half(path: Path) 
         for line in lines:
             if line.endswith("\n"):
                 word, id = line.split()
-                (begun if word == "begun" else ended).add(id)
+                {"begun": begun, "steered": steered, "ended": ended}[word].add(id)
         with anyio.fail_after(60):
             async with SQLiteStore(url) as store:
                 stored = {turn.turn.id: turn for turn in await store.unfinished()}
@@ -128,6 +135,12 @@ async def test_kill_9_loses_nothing_acknowledged_and_leaves_no_half(path: Path) 
         assert database.execute("pragma integrity_check").fetchall() == [("ok",)]
         counts = "select (select count(*) from items where turn = turns.n), ending is not null from turns"
         assert set(database.execute(counts).fetchall()) == {(3, 0), (5, 1)}
+        waits = "(select count(*) from steers where turn = turns.n)"
+        told = "(select count(*) from turns as later where later.parent = turns.n)"
+        states = dict(
+            database.execute(f"select id, ({waits}, {told}) = (1, 0) or ({waits}, {told}) = (0, 1) from turns")
+        )
+        assert all(states[id] for id in steered)
     database.close()
     assert len(ended) > 100
 
@@ -313,6 +326,18 @@ async def test_a_conversation_is_not_stored_again_with_each_request(path: Path) 
         ((size,),) = database.execute("select sum(length(rest)) from requests").fetchall()
     database.close()
     assert size < 2 * len(sent(*messages).body)
+
+
+async def test_a_store_that_cannot_be_read_lets_go_of_everything(path: Path) -> None:
+    async with SQLiteStore(f"sqlite:///{path}"):
+        pass
+    with sqlite3.connect(path) as database:
+        database.execute("alter table steers rename to mislaid")
+    database.close()
+    with pytest.raises(GatewayError, match="cannot read"):
+        async with SQLiteStore(f"sqlite:///{path}"):
+            pass
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("store-")]
 
 
 async def test_a_closed_store_refuses_at_once(path: Path) -> None:

@@ -22,9 +22,9 @@ from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
 from gateway.apis.responses.schema import CompactRequest, ResponsesRequest
 from gateway.apis.responses.socket import ResponsesSocket
+from gateway.apis.responses.steering import Steering
 from gateway.apis.responses.stream import ResponseStream
 from gateway.apis.responses.to_turn import to_turn
-from gateway.apis.responses.waiting import Waiting, inputs, listed
 from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.events import RunFailed
 from gateway.items import Item
@@ -55,7 +55,6 @@ class Responses:
         self._catalog = catalog
         self._store = store
         self._keys = IdempotencyKeys(runs, store)
-        self._waiting = Waiting(store)
 
     async def create(self, request: Request) -> Response:
         content = await read_body(request)
@@ -70,20 +69,13 @@ class Responses:
 
     async def _begin(self, request: Request, content: bytes | bytearray, asked: Asked) -> Run:
         body = await parsed(content, ResponsesRequest)
-        taken = await self._waiting.take(body.previous_response_id) if body.previous_response_id and body.input else ()
-        if taken:
-            body.input = [*inputs(taken), *listed(body.input)]
-        try:
-            turn = await self.turn_of(body, request.state.owner)
-            if asked.key:
-                turn = replace(turn, key=asked.key)
-                self._keys.reserve(asked, turn)
-            wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
-            run = await self.start(turn, wait=wait, wanted=wanted(request))
-            self._keys.hold(asked, [run])
-            await self._waiting.drop(taken)
-        finally:
-            self._waiting.give_back(taken)
+        turn = await self.turn_of(body, request.state.owner)
+        if asked.key:
+            turn = replace(turn, key=asked.key)
+            self._keys.reserve(asked, turn)
+        wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
+        run = await self.start(turn, wait=wait, wanted=wanted(request))
+        self._keys.hold(asked, [run])
         return run
 
     async def _answer(self, run: Run, request: Request) -> Response:
@@ -126,7 +118,7 @@ class Responses:
         return json_response(compaction(run.turn, run.events))
 
     async def connect(self, websocket: WebSocket) -> None:
-        await ResponsesSocket(websocket, self, self._waiting).serve()
+        await ResponsesSocket(websocket, self, Steering(self._runs, self._store)).serve()
 
     async def turn_of(self, body: ResponsesRequest, owner: str) -> Turn:
         known: Mapping[str, Item] = {}
@@ -135,10 +127,12 @@ class Responses:
         turn = to_turn(body, agent_of(body, self._catalog), owner)
         return replace(turn, input=with_states(list(turn.input), known)) if known else turn
 
-    async def start(self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True) -> Run:
+    async def start(
+        self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True, successor: bool = False
+    ) -> Run:
         """The run of this turn. Raises what the client is to be told when it cannot start."""
         try:
-            return await self._runs.start(turn, wait=wait, wanted=wanted)
+            return await self._runs.start(turn, wait=wait, wanted=wanted, successor=successor)
         except NotFound:
             raise unknown_start(turn) from None
 

@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 import orjson
@@ -22,12 +23,12 @@ from gateway.apis._wire import error_body, explain
 from gateway.apis.responses.schema import ResponsesRequest
 from gateway.apis.responses.steering import Steering, successor
 from gateway.apis.responses.stream import ResponseStream
-from gateway.apis.responses.waiting import Waiting
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import ItemDone, RunCompleted, RunPaused, RunStarted
 from gateway.items import Item
 from gateway.ports import Turn
 from gateway.runs import Run
+from gateway.steers import SteersTaken
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +49,13 @@ class Starter(Protocol):
 
     async def turn_of(self, body: ResponsesRequest, owner: str) -> Turn: ...
 
-    async def start(self, turn: Turn) -> Run: ...
+    async def start(self, turn: Turn, *, successor: bool = False) -> Run: ...
 
 
 class ResponsesSocket:
     """One connection."""
 
-    def __init__(self, websocket: WebSocket, starter: Starter, waiting: Waiting, lifetime: float = LIFETIME) -> None:
+    def __init__(self, websocket: WebSocket, starter: Starter, steering: Steering, lifetime: float = LIFETIME) -> None:
         self._websocket = websocket
         self._starter = starter
         self._lifetime = lifetime
@@ -62,9 +63,8 @@ class ResponsesSocket:
         self._streams: dict[str, asyncio.Queue[Json]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs: set[Run] = set()
-        self._waiting = waiting
-        self._steering = Steering(waiting)
-        self._remembered: OrderedDict[str, Sequence[Item]] = OrderedDict()
+        self._steering = steering
+        self._remembered: OrderedDict[str, tuple[str | None, Sequence[Item]]] = OrderedDict()
 
     async def serve(self) -> None:
         """Returns when the client has gone, or its time is up."""
@@ -139,19 +139,12 @@ class ResponsesSocket:
             await self._refuse(GatewayError(), label(frame))
 
     async def _create(self, frame: Json) -> None:
-        whole, taken = await self._steering.joined(frame)
-        try:
-            turn = await self._turn_of(whole)
-            if frame.get("generate") is False:
-                await self._warm_up(turn, frame)
-                # It is gone with the connection: what is kept goes on waiting.
-                self._steering.commit(frame)
-                return
-            run: Run | None = await self._starter.start(turn)
-            self._steering.commit(frame)
-            await self._waiting.drop(taken)
-        finally:
-            self._waiting.give_back(taken)
+        turn = await self._turn_of(frame)
+        run: Run | None = None
+        if frame.get("generate") is False:
+            await self._warm_up(turn, frame)
+        else:
+            run = await self._starter.start(turn)
         while run is not None:
             run = await self._live_through(run, frame)
 
@@ -175,28 +168,30 @@ class ResponsesSocket:
         if not queued:
             return None
         try:
-            following = await self._starter.start(await self._turn_of(successor(frame, run.turn.id, queued)))
-            await self._waiting.drop(queued)
-            return following
+            following = await self._turn_of(successor(frame, run.turn.id))
+            said = () if run.turn.stored else [item for each in queued for item in each.items]
+            return await self._starter.start(replace(following, input=[*following.input, *said]), successor=not said)
+        except SteersTaken:
+            # A request that continues the response came first.
+            return None
         except GatewayError as error:
             told = InvalidRequest(str(error), code="successor_creation_failed")
-            await self._waiting.drop(queued)
-            for event in self._steering.refused(queued, told, labelled):
+            for event in await self._steering.given_back(run.turn, queued, told, labelled):
                 await self._send(event)
             return None
-        finally:
-            self._waiting.give_back(queued)
 
     def _continued(self, turn: Turn) -> Turn:
-        """A turn that goes on from a response which only this connection knows has that one's items before its own."""
-        before = self._remembered.get(turn.parent or "")
-        if before is None:
+        """A turn that goes on from a response which only this connection knows has that one's items before its own, and
+        then what was said to it."""
+        known = self._remembered.get(turn.parent or "")
+        if known is None:
             return turn
-        return turn.after(before)
+        parent, before = known
+        return turn.after(parent, [*before, *self._steering.taken(turn.parent or "")])
 
     async def _warm_up(self, turn: Turn, frame: Json) -> None:
         stream = ResponseStream(turn)
-        self._remember(turn.id, turn.input)
+        self._remember(turn, turn.input)
         for event in (RunStarted(turn.id), RunCompleted(reason="stop")):
             await self._send_frames(stream.render(event), label(frame))
 
@@ -209,12 +204,12 @@ class ResponsesSocket:
         """A response that came to a proper end can be continued; after one that did not, nothing can."""
         if isinstance(run.events[-1], RunCompleted | RunPaused):
             said = [event.item for event in run.events if isinstance(event, ItemDone)]
-            self._remember(run.turn.id, [*run.turn.input, *said])
+            self._remember(run.turn, [*run.turn.input, *said])
         else:
             self._remembered.pop(str(run.turn.wire.get("previous_response_id")), None)
 
-    def _remember(self, id: str, items: Sequence[Item]) -> None:
-        self._remembered[id] = items
+    def _remember(self, turn: Turn, items: Sequence[Item]) -> None:
+        self._remembered[turn.id] = turn.parent, items
         while len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
 

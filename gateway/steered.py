@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from gateway.admission import refuse_too_long
 from gateway.approvals import open_requests
-from gateway.items import Answer, Item, size_of
+from gateway.item_sizes import size_of
+from gateway.items import Answer, Item
 from gateway.ports import Turn
 from gateway.steers import Steer, SteersTaken
 from gateway.storage import Store

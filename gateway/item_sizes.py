@@ -21,24 +21,32 @@ from gateway.items import (
     dump,
 )
 
+ORDINARY = 64
+"""Characters of a name or an id, at most, that do not count."""
+
 
 def size_of(item: Item) -> int:
     """Characters of what it says, counted without looking at them: a URL of data is as long as it is."""
-    return len(item.id) + _size_of(item)
+    return _size_of(item) + beyond(item.id)
+
+
+def beyond(name: str) -> int:
+    """What of a name or an id is more than such a one needs: of one that a client has chosen it may be everything."""
+    return max(0, len(name) - ORDINARY)
 
 
 def _size_of(item: Item) -> int:
     match item:
         case Message(content=parts, name=name):
-            return len(name) + sum(map(part_size, parts))
+            return beyond(name) + sum(map(part_size, parts))
         case ToolResult(content=parts, call_id=call_id):
-            return len(call_id) + sum(map(part_size, parts))
+            return beyond(call_id) + sum(map(part_size, parts))
         case Reasoning(text=text, summary=summary, sealed=sealed):
             return len(text) + len(summary) + len(sealed)
         case ToolCall(arguments=arguments, name=name, call_id=call_id):
-            return len(arguments) + len(name) + len(call_id)
+            return len(arguments) + beyond(name) + beyond(call_id)
         case ApprovalRequest(arguments=arguments, tool=tool):
-            return len(arguments) + len(tool)
+            return len(arguments) + beyond(tool)
         case Approval(reason=reason):
             return len(reason)
         case Compaction(text=text, sealed=sealed):

@@ -292,9 +292,15 @@ class Server(uvicorn.Server):
         return self.servers[0].sockets[0].getsockname()[1]
 
 
+def is_fault(record: logging.LogRecord) -> bool:
+    """uvicorn takes a WebSocket that is refused with an answer in HTTP for one that was left without any."""
+    return record.getMessage() != "ASGI callable returned without completing handshake."
+
+
 def server(app: Any, *, host: str, port: int, log_level: str, limits: Limits | None = None) -> Server:
     """A server for this ASGI app. `port` 0 takes a free one."""
     chosen = limits or Limits()
+    logging.getLogger("uvicorn.error").addFilter(is_fault)
     config = uvicorn.Config(
         app,
         host=host,

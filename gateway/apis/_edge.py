@@ -11,7 +11,7 @@ from typing import Any, cast
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -49,6 +49,7 @@ class Edge:
             if isinstance(route, Route) and not route.param_convertors
             for method in route.methods or ()
         }
+        self._sockets = {route.path for route in routes if isinstance(route, WebSocketRoute)}
         self._verify = verify
         self._hosts = frozenset(host.lower() for host in hosts)
 
@@ -105,9 +106,13 @@ class Edge:
         websocket = WebSocket(scope, receive, send)
         try:
             self._admit(scope)
+            if scope["path"] not in self._sockets:
+                raise HTTPException(404)
             await self._app(scope, receive, send)
         except (GatewayError, HTTPException) as error:
-            await websocket.send_denial_response(error_response(explain(error, {**scope, "method": "GET"})))
+            response = error_response(explain(error, {**scope, "method": "GET"}))
+            response.raw_headers.append((b"x-request-id", new_id("req").encode()))
+            await websocket.send_denial_response(response)
 
     def _admit(self, scope: Scope) -> None:
         """Check the host and the key; note the key's owner; let paths come with and without `/v1`."""

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import logging
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 
+from gateway.apis.responses import socket as socket_module
 from tests.conftest import call, say
 
 pytestmark = pytest.mark.anyio
@@ -14,8 +16,8 @@ pytestmark = pytest.mark.anyio
 FUNCTION = {"type": "function", "name": "ask_user", "parameters": {"type": "object", "properties": {}}}
 
 
-def open_socket(gateway, key=None):
-    headers = {"authorization": f"Bearer {key or gateway.key}"}
+def open_socket(gateway, key=None, busy="wait"):
+    headers = {"authorization": f"Bearer {key or gateway.key}", "x-homeport-when-busy": busy}
     return connect(gateway.url.replace("http", "ws") + "/v1/responses", additional_headers=headers)
 
 
@@ -124,6 +126,10 @@ async def test_streams_of_one_connection_go_on_side_by_side(start_gateway):
     [
         ("{", "invalid_json", None),
         ("[]", "invalid_json", None),
+        (b"{}", "invalid_json", None),
+        (f'{{"x": [{"{}," * 200_000}0]}}', "object_above_max_properties", None),
+        ('{"type": "response.create", "model": "helper", "input": "hi", "stream_id": 5}', "invalid_type", "stream_id"),
+        ('{"type": "response.create", "model": "helper", "input": "", "generate": "no"}', "invalid_type", "generate"),
         ('{"type": "session.update"}', "unknown_event_type", "type"),
         ('{"type": "response.create", "model": "nobody", "input": "hi"}', "model_not_found", "model"),
         ('{"type": "response.create", "model": "helper"}', "missing_required_parameter", "input"),
@@ -147,13 +153,75 @@ async def test_what_is_wrong_is_said_and_the_connection_stays(start_gateway, mes
     assert after[-1]["type"] == "response.completed"
 
 
-async def test_without_a_key_there_is_no_connection(start_gateway):
+async def test_without_a_key_there_is_no_connection(start_gateway, caplog):
     async with start_gateway() as gateway:
+        caplog.set_level(logging.ERROR, "uvicorn.error")
+        logging.getLogger("uvicorn.error").addHandler(caplog.handler)
         with pytest.raises(InvalidStatus) as refused:
             async with open_socket(gateway, "hp_wrong"):
                 pass
         body = json.loads(refused.value.response.body)
     assert (refused.value.response.status_code, body["error"]["code"]) == (401, "invalid_api_key")
+    assert refused.value.response.headers["x-request-id"].startswith("req_")
+    assert not caplog.records
+
+
+async def test_a_websocket_that_is_not_served_is_not_found(start_gateway):
+    async with start_gateway() as gateway:
+        url = gateway.url.replace("http", "ws") + "/v1/realtime"
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(url, additional_headers={"authorization": f"Bearer {gateway.key}"}):
+                pass
+        over_http = await gateway.http.get("/v1/realtime")
+    assert refused.value.response.status_code == over_http.status_code == 404
+    assert json.loads(refused.value.response.body) == over_http.json()
+
+
+async def test_a_connection_has_an_end(start_gateway, monkeypatch):
+    monkeypatch.setattr(socket_module, "LIFETIME", 0.0)
+    async with start_gateway() as gateway, open_socket(gateway) as socket:
+        (error,) = await answer(socket)
+        with pytest.raises(ConnectionClosedOK):
+            await socket.recv()
+    assert (error["status"], error["error"]["code"]) == (400, "websocket_connection_limit_reached")
+
+
+async def test_a_busy_conversation_is_refused_if_the_connection_asked_for_that(start_gateway):
+    hold = asyncio.Event()
+    async with start_gateway([hold, say("one")]) as gateway:
+        conversation = (await gateway.openai.conversations.create()).id
+        async with open_socket(gateway) as first, open_socket(gateway, busy="reject") as second:
+            asked = {"type": "response.create", "model": "helper", "input": "hi", "conversation": conversation}
+            await first.send(json.dumps(asked))
+            await first.recv()
+            (error,) = await create(second, input="me too", conversation=conversation)
+            hold.set()
+            assert (await answer(first))[-1]["type"] == "response.completed"
+    assert (error["status"], error["error"]["code"]) == (400, "conversation_locked")
+
+
+async def test_requests_wait_up_to_so_many_bytes(start_gateway, monkeypatch):
+    monkeypatch.setattr(socket_module, "MOST_BYTES", 1000)
+    hold = asyncio.Event()
+    async with start_gateway([hold, say("one")], [say("two", "b")]) as gateway, open_socket(gateway) as socket:
+        large = {"type": "response.create", "model": "helper", "input": "x" * 2000, "stream_id": "a"}
+        await socket.send(json.dumps(large))
+        refused = await create(socket, input="hi", stream_id="b")
+        hold.set()
+        answered = [await answer(socket, "a"), await create(socket, input="hi", stream_id="b")]
+    assert [event["error"]["code"] for event in refused] == ["too_many_requests"]
+    assert [events[-1]["type"] for events in answered] == ["response.completed"] * 2
+
+
+async def test_what_is_not_stored_is_remembered_up_to_a_size(start_gateway, monkeypatch):
+    monkeypatch.setattr(socket_module, "MOST_CHARACTERS", 1000)
+    async with start_gateway([say("on")], [say("no")]) as gateway, open_socket(gateway) as socket:
+        warm = [await create(socket, input=text * 600, generate=False) for text in "ab"]
+        ids = [events[0]["response"]["id"] for events in warm]
+        newest = await create(socket, input="hi", previous_response_id=ids[1])
+        (oldest,) = await create(socket, input="hi", previous_response_id=ids[0])
+    assert newest[-1]["type"] == "response.completed"
+    assert oldest["error"]["code"] == "previous_response_not_found"
 
 
 async def test_a_client_that_goes_stops_what_is_not_stored_and_leaves_what_is(start_gateway):

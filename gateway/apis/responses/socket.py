@@ -13,18 +13,21 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import orjson
 from pydantic import ValidationError
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gateway.apis._wire import error_body, explain
+from gateway.apis._body import refuse_too_many_values
+from gateway.apis._wire import LARGE_BODY, error_body, explain
 from gateway.apis.responses.schema import ResponsesRequest
 from gateway.apis.responses.steering import Steering, successor
 from gateway.apis.responses.stream import ResponseStream
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.events import ItemDone, RunCompleted, RunPaused, RunStarted
+from gateway.item_sizes import size_of
 from gateway.items import Item
 from gateway.ports import Turn
 from gateway.runs import Run
@@ -38,8 +41,14 @@ MOST_STREAMS = 32
 """Streams of one connection that go on side by side."""
 MOST_WAITING = 64
 """Requests that wait for the one before them in their stream."""
+MOST_BYTES = 32 * 2**20
+"""Bytes of the messages of one connection that wait or are being answered. One message alone may have 20 MiB."""
 MOST_REMEMBERED = 64
 """Responses that are not stored and can be continued, of one connection."""
+MOST_CHARACTERS = 32 * 2**20
+"""Of these, in all. A single one may have more."""
+FIELDS = frozenset({"type", "stream_id", "generate", *ResponsesRequest.model_fields})
+"""What is looked at in a message; nothing else of it is kept."""
 
 Json = dict[str, Any]
 
@@ -49,35 +58,37 @@ class Starter(Protocol):
 
     async def turn_of(self, body: ResponsesRequest, owner: str) -> Turn: ...
 
-    async def start(self, turn: Turn, *, successor: bool = False) -> Run: ...
+    async def start(self, turn: Turn, *, wait: bool = True, successor: bool = False) -> Run: ...
 
 
 class ResponsesSocket:
     """One connection."""
 
-    def __init__(self, websocket: WebSocket, starter: Starter, steering: Steering, lifetime: float = LIFETIME) -> None:
+    def __init__(self, websocket: WebSocket, starter: Starter, steering: Steering) -> None:
         self._websocket = websocket
         self._starter = starter
-        self._lifetime = lifetime
         self._owner: str = websocket.scope["state"]["owner"]
-        self._streams: dict[str, asyncio.Queue[Json]] = {}
+        self._wait = websocket.headers.get("x-homeport-when-busy", "wait") != "reject"
+        self._bytes = 0
+        self._streams: dict[str, asyncio.Queue[tuple[Json, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs: set[Run] = set()
         self._steering = steering
         self._remembered: OrderedDict[str, tuple[str | None, Sequence[Item]]] = OrderedDict()
+        self._characters: dict[str, int] = {}
 
     async def serve(self) -> None:
         """Returns when the client has gone, or its time is up."""
         await self._websocket.accept()
         try:
-            async with asyncio.timeout(self._lifetime):
+            async with asyncio.timeout(LIFETIME):
                 while True:
-                    await self._receive(await self._websocket.receive_text())
+                    await self._receive(await self._websocket.receive())
         except WebSocketDisconnect:
             pass
         except TimeoutError:
             limit = InvalidRequest(
-                f"A connection lives for {self._lifetime:g} seconds. Open another.",
+                f"A connection lives for {LIFETIME:g} seconds. Open another.",
                 code="websocket_connection_limit_reached",
             )
             with suppress(WebSocketDisconnect):
@@ -89,13 +100,19 @@ class ResponsesSocket:
             for run in self._runs:
                 run.abandon()
 
-    async def _receive(self, text: str) -> None:
+    async def _receive(self, message: Message) -> None:
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message["code"])
         frame: Json = {}
         try:
-            frame = parsed(text)
+            text = message.get("text")
+            if text is None:
+                raise InvalidRequest("Messages are text, and this one is binary.", code="invalid_json")
+            content = text.encode()
+            frame = await parsed(content)
             match frame.get("type"):
                 case "response.create":
-                    self._queue(frame)
+                    self._queue(frame, len(content))
                 case "response.steer":
                     await self._send(await self._steering.submit(frame))
                 case kind:
@@ -107,30 +124,38 @@ class ResponsesSocket:
         except GatewayError as error:
             await self._refuse(error, label(frame))
 
-    def _queue(self, frame: Json) -> None:
+    def _queue(self, frame: Json, size: int) -> None:
         """Hand the request to its stream, which is made with its first."""
-        id = str(frame.get("stream_id") or "")
+        for name, kind in (("stream_id", str), ("generate", bool)):
+            if not isinstance(frame.get(name), kind | None):
+                raise InvalidRequest(f"Invalid type for '{name}'.", param=name, code="invalid_type")
+        if self._bytes and self._bytes + size > MOST_BYTES:
+            raise InvalidRequest(f"More than {MOST_BYTES} bytes of requests are waiting.", code="too_many_requests")
+        id = frame.get("stream_id") or ""
         if id not in self._streams:
             if len(self._streams) >= MOST_STREAMS:
                 raise InvalidRequest(f"A connection has at most {MOST_STREAMS} streams.", param="stream_id")
             self._streams[id] = asyncio.Queue(MOST_WAITING)
             self._tasks.add(asyncio.create_task(self._answer(self._streams[id])))
         try:
-            self._streams[id].put_nowait(frame)
+            self._streams[id].put_nowait((frame, size))
         except asyncio.QueueFull:
             raise InvalidRequest(f"{MOST_WAITING} requests are waiting in this stream.", param="stream_id") from None
+        self._bytes += size
 
-    async def _answer(self, requests: asyncio.Queue[Json]) -> None:
+    async def _answer(self, requests: asyncio.Queue[tuple[Json, int]]) -> None:
         """One stream: its requests one after the other, for as long as somebody is there to be answered."""
         with suppress(WebSocketDisconnect):
             while True:
-                await self._answer_one(await requests.get())
+                frame, size = await requests.get()
+                await self._answer_one(frame)
+                self._bytes -= size
 
     async def _answer_one(self, frame: Json) -> None:
         try:
             await self._create(frame)
         except GatewayError as error:
-            self._remembered.pop(str(frame.get("previous_response_id")), None)
+            self._forget(str(frame.get("previous_response_id")))
             await self._refuse(error, label(frame))
         except WebSocketDisconnect:
             raise
@@ -144,7 +169,7 @@ class ResponsesSocket:
         if frame.get("generate") is False:
             await self._warm_up(turn, frame)
         else:
-            run = await self._starter.start(turn)
+            run = await self._starter.start(turn, wait=self._wait)
         while run is not None:
             run = await self._live_through(run, frame)
 
@@ -206,12 +231,19 @@ class ResponsesSocket:
             said = [event.item for event in run.events if isinstance(event, ItemDone)]
             self._remember(run.turn, [*run.turn.input, *said])
         else:
-            self._remembered.pop(str(run.turn.wire.get("previous_response_id")), None)
+            self._forget(str(run.turn.wire.get("previous_response_id")))
 
     def _remember(self, turn: Turn, items: Sequence[Item]) -> None:
         self._remembered[turn.id] = turn.parent, items
-        while len(self._remembered) > MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
+        self._characters[turn.id] = sum(map(size_of, items))
+        while len(self._remembered) > MOST_REMEMBERED or (
+            len(self._remembered) > 1 and sum(self._characters.values()) > MOST_CHARACTERS
+        ):
+            self._forget(next(iter(self._remembered)))
+
+    def _forget(self, id: str) -> None:
+        self._remembered.pop(id, None)
+        self._characters.pop(id, None)
 
     async def _send_frames(self, frames: bytes, labelled: Json) -> None:
         for frame in frames.split(b"\n\n"):
@@ -234,14 +266,22 @@ class ResponsesSocket:
         await self._websocket.send_text(message.decode())
 
 
-def parsed(text: str) -> Json:
+async def parsed(content: bytes) -> Json:
+    """What of a message is looked at. Raises InvalidRequest."""
+    return await asyncio.to_thread(read, content) if len(content) > LARGE_BODY else read(content)
+
+
+def read(content: bytes) -> Json:
+    """See `parsed`."""
+    if len(content) > LARGE_BODY:
+        refuse_too_many_values(content)
     try:
-        frame: object = orjson.loads(text)
+        frame: object = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The message is not valid JSON: {error}.", code="invalid_json") from None
     if not isinstance(frame, dict):
         raise InvalidRequest("The message must be a JSON object.", code="invalid_json")
-    return dict[str, Any](frame)  # pyright: ignore[reportUnknownArgumentType]
+    return {name: value for name, value in cast("Json", frame).items() if name in FIELDS}
 
 
 def label(frame: Json) -> Json:

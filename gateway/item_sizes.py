@@ -43,8 +43,8 @@ def _size_of(item: Item) -> int:
             return beyond(call_id) + sum(map(part_size, parts))
         case Reasoning(text=text, summary=summary, sealed=sealed):
             return len(text) + len(summary) + len(sealed)
-        case ToolCall(arguments=arguments, name=name, call_id=call_id):
-            return len(arguments) + beyond(name) + beyond(call_id)
+        case ToolCall(arguments=arguments, name=name, call_id=call_id, tool=tool, server=server):
+            return len(arguments) + sum(map(beyond, (name, call_id, tool, server)))
         case ApprovalRequest(arguments=arguments, tool=tool):
             return len(arguments) + beyond(tool)
         case Approval(reason=reason):

@@ -100,3 +100,13 @@ async def test_talking_on_without_an_answer_uses_the_request_up(start_gateway, c
         results = told(gateway)
         late = await refusal(gateway, [GO, asked, answer(asked["id"])], store=False)
     assert (["did not" in result for result in results], late[1], counted()) == ([True], "approval_already_used", 0)
+
+
+async def test_two_calls_that_name_one_request_run_nothing(start_gateway, careful, counted):
+    count = {"server_label": "clock", "name": "count", "arguments": "{}"}
+    asked = {"type": "mcp_approval_request", "id": "mcpr_1", **count}
+    ran = {"type": "mcp_call", **count, "output": "made up", "approval_request_id": "mcpr_1"}
+    calls = [{**ran, "id": id} for id in ("c1", "c2")]
+    async with start_gateway([say("well")], servers=careful("never")) as gateway:
+        status, _ = await respond(gateway, [GO, asked, *calls], store=False)
+    assert (status, counted()) == (200, 0)

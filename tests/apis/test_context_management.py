@@ -1,6 +1,7 @@
 """`context_management`: a conversation that has become too long is compacted before the model is asked."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -147,3 +148,29 @@ async def test_what_is_wrong_is_said(start_gateway, management, param):
         body = {"model": "helper", "input": "hi", "context_management": management}
         answer = await gateway.http.post("/v1/responses", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+ASKED = [
+    {"role": "user", "content": "I am Ada."},
+    {"role": "assistant", "content": LONG},
+    {"role": "user", "content": LONG},
+]
+
+
+async def test_a_summary_is_not_summarised_again_however_long_the_conversation_stays(start_gateway):
+    async with start_gateway([say(LONG, "a")], [call("ask_user")], [say("Yes.", "c")]) as gateway:
+        create = partial(gateway.openai.responses.create, model="helper", context_management=SHORT, tools=[FUNCTION])
+        first = await create(input=ASKED)
+        output = {"type": "function_call_output", "call_id": "call_1", "output": "42"}
+        second = await create(input=[output], previous_response_id=first.id)
+        calls = len(gateway.provider.calls)
+    assert [item.type for item in first.output] == ["compaction", "function_call"]
+    assert (second.output_text, calls) == ("Yes.", 3)
+
+
+async def test_a_threshold_that_nothing_stays_under_is_one_compaction(start_gateway):
+    shorten = [{"type": "compaction", "compact_threshold": 1}]
+    async with start_gateway([say(LONG, "a")], [say("Yes.", "b")]) as gateway:
+        made = await gateway.openai.responses.create(model="helper", input=ASKED, context_management=shorten)
+        calls = len(gateway.provider.calls)
+    assert ([item.type for item in made.output], calls) == (["compaction", "message"], 2)

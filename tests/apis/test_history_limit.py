@@ -45,3 +45,23 @@ async def test_a_chat_that_is_too_long_is_told_so_in_its_own_words(start_gateway
         body = {"model": "helper", "messages": [{"role": "user", "content": "x" * 1001}]}
         answer = await gateway.http.post("/v1/chat/completions", json=body)
     assert error(answer) == (400, "context_length_exceeded", "messages")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"role": "user", "content": "hi", "id": "m" * 1100},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "output_text", "text": "hi", "annotations": [{"type": "file_path", "file_id": "f" * 1000}]}
+            ],
+        },
+        {"type": "mcp_call", "id": "c", "server_label": "s", "name": "n" * 1100, "arguments": "{}", "output": ""},
+    ],
+    ids=["id", "annotation", "name"],
+)
+async def test_what_stands_beside_the_text_counts_too(start_gateway, item):
+    async with start_gateway(max_history=1000) as gateway:
+        answer = await gateway.http.post("/v1/responses", json={"model": "helper", "input": [item]})
+    assert error(answer) == (400, "context_length_exceeded", "input")

@@ -1,0 +1,103 @@
+"""What a chat completion cannot be asked with although each field has its type: OpenAI's rules, in its words where
+they are known."""
+
+import re
+
+from gateway.apis.chat.messages import missing
+from gateway.apis.chat.schema import ChatRequest, ResponseFormat, Settings
+from gateway.errors import InvalidRequest
+
+MOST_STOPS = 4
+TOKEN = re.compile(r"[0-9]+")
+SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def check_settings(asked: Settings) -> None:
+    """What no vendor of this wire takes. Raises InvalidRequest."""
+    if asked.stream_options is not None and not asked.stream:
+        raise InvalidRequest(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+            param="stream_options",
+            code="invalid_value",
+        )
+    if asked.top_logprobs and not asked.logprobs:
+        raise InvalidRequest(
+            "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
+            param="top_logprobs",
+            code="invalid_value",
+        )
+    if wrong_key := next((key for key in asked.logit_bias or () if not TOKEN.fullmatch(key)), None):
+        raise InvalidRequest(
+            f"Invalid key in 'logit_bias': {wrong_key[:64]}. You should only be submitting non-negative integers.",
+            param="logit_bias",
+            code="invalid_value",
+        )
+
+
+def check_request(body: ChatRequest) -> None:
+    """Raises InvalidRequest."""
+    check_settings(body)
+    check_stop(body.stop)
+    if body.response_format is not None:
+        check_format(body.response_format)
+    if body.tools and body.functions:
+        raise InvalidRequest(
+            "Mutually exclusive parameters: 'tools' and 'functions'. Give only one of them.",
+            param="functions",
+            code="mutually_exclusive_parameters",
+        )
+    check_function_call(body)
+
+
+def check_stop(stop: str | list[str] | None) -> None:
+    if isinstance(stop, list) and len(stop) > MOST_STOPS:
+        raise InvalidRequest(
+            f"Invalid 'stop': array too long. Expected an array with maximum length {MOST_STOPS}, but got an array "
+            f"with length {len(stop)} instead.",
+            param="stop",
+            code="array_above_max_length",
+        )
+    for where, one in [("stop", stop)] if isinstance(stop, str) else enumerated(stop):
+        if not one:
+            raise InvalidRequest(
+                f"Invalid '{where}': empty string. Expected a string with minimum length 1, but got an empty string "
+                "instead.",
+                param=where,
+                code="empty_string",
+            )
+
+
+def enumerated(stop: list[str] | None) -> list[tuple[str, str]]:
+    return [(f"stop[{number}]", one) for number, one in enumerate(stop or ())]
+
+
+def check_format(form: ResponseFormat) -> None:
+    if form.type != "json_schema":
+        return
+    where = "response_format.json_schema"
+    if form.json_schema is None:
+        raise missing(where)
+    if form.json_schema.name is None:
+        raise missing(f"{where}.name")
+    if not SCHEMA_NAME.fullmatch(form.json_schema.name):
+        raise InvalidRequest(
+            f"Invalid '{where}.name': string does not match pattern. Expected a string that matches the pattern "
+            "'^[a-zA-Z0-9_-]+$', of at most 64 characters.",
+            param=f"{where}.name",
+            code="invalid_value",
+        )
+    if form.json_schema.schema_ is None:
+        raise missing(f"{where}.schema")
+
+
+def check_function_call(body: ChatRequest) -> None:
+    called = body.function_call
+    if called is None or isinstance(called, str):
+        return
+    if all(function.name != called.name for function in body.functions or ()):
+        raise InvalidRequest(
+            f"Invalid value for 'function_call': no function named {called.name[:64]!r} was specified in the "
+            "'functions' parameter.",
+            param="function_call",
+            code="invalid_value",
+        )

@@ -2,9 +2,13 @@
 they are known."""
 
 import re
+from typing import Any
 
+from pydantic import ValidationError
+
+from gateway.apis._wire import explain
 from gateway.apis.chat.messages import missing
-from gateway.apis.chat.schema import ChatRequest, ResponseFormat, Settings
+from gateway.apis.chat.schema import ChatRequest, RelayedRequest, ResponseFormat, Settings
 from gateway.errors import InvalidRequest
 
 MOST_STOPS = 4
@@ -32,6 +36,14 @@ def check_settings(asked: Settings) -> None:
             param="logit_bias",
             code="invalid_value",
         )
+
+
+def check_relayed(asked: dict[str, Any]) -> None:
+    """What is handed on to a vendor that takes more than is known here. Raises InvalidRequest."""
+    try:
+        check_settings(RelayedRequest.model_validate(asked))
+    except ValidationError as error:
+        raise explain(error) from None
 
 
 def check_request(body: ChatRequest) -> None:

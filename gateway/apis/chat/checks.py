@@ -6,34 +6,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.apis._checks import check_bias, check_stop, check_stream_options
 from gateway.apis._wire import explain
 from gateway.apis.chat.messages import missing
 from gateway.apis.chat.schema import ChatRequest, RelayedRequest, ResponseFormat, Settings
 from gateway.errors import InvalidRequest
 
-MOST_STOPS = 4
-TOKEN = re.compile(r"[0-9]+")
 SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def check_settings(asked: Settings) -> None:
     """What no vendor of this wire takes. Raises InvalidRequest."""
-    if asked.stream_options is not None and not asked.stream:
-        raise InvalidRequest(
-            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
-            param="stream_options",
-            code="invalid_value",
-        )
+    check_stream_options(asked.stream_options, asked.stream)
+    check_bias(asked.logit_bias)
     if asked.top_logprobs and not asked.logprobs:
         raise InvalidRequest(
             "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
             param="top_logprobs",
-            code="invalid_value",
-        )
-    if wrong_key := next((key for key in asked.logit_bias or () if not TOKEN.fullmatch(key)), None):
-        raise InvalidRequest(
-            f"Invalid key in 'logit_bias': {wrong_key[:64]}. You should only be submitting non-negative integers.",
-            param="logit_bias",
             code="invalid_value",
         )
 
@@ -59,28 +48,6 @@ def check_request(body: ChatRequest) -> None:
             code="mutually_exclusive_parameters",
         )
     check_function_call(body)
-
-
-def check_stop(stop: str | list[str] | None) -> None:
-    if isinstance(stop, list) and len(stop) > MOST_STOPS:
-        raise InvalidRequest(
-            f"Invalid 'stop': array too long. Expected an array with maximum length {MOST_STOPS}, but got an array "
-            f"with length {len(stop)} instead.",
-            param="stop",
-            code="array_above_max_length",
-        )
-    for where, one in [("stop", stop)] if isinstance(stop, str) else enumerated(stop):
-        if not one:
-            raise InvalidRequest(
-                f"Invalid '{where}': empty string. Expected a string with minimum length 1, but got an empty string "
-                "instead.",
-                param=where,
-                code="empty_string",
-            )
-
-
-def enumerated(stop: list[str] | None) -> list[tuple[str, str]]:
-    return [(f"stop[{number}]", one) for number, one in enumerate(stop or ())]
 
 
 def check_format(form: ResponseFormat) -> None:

@@ -69,14 +69,19 @@ def is_relayed(given: Mapping[str, Any], target: Target) -> bool:
 
 
 def needs_openai(given: Mapping[str, Any]) -> bool:
-    """Whether the request asks for what many servers of this wire take and then do not do."""
+    """Whether the request asks for what many servers of this wire do not do, and some of them do not say so."""
     match given:
         case {"n": int(choices)} if choices > 1:
             return True
         case {"response_format": {"type": "json_schema", "json_schema": {"strict": True}}}:
             return True
         case _:
-            return False
+            tools: object = given.get("tools")
+            return isinstance(tools, list) and any(map(is_custom, cast(list[object], tools)))
+
+
+def is_custom(tool: object) -> bool:
+    return isinstance(tool, dict) and cast(Json, tool).get("type") == "custom"
 
 
 def is_openai(target: Target) -> bool:

@@ -271,7 +271,21 @@ async def test_an_answer_of_a_server_that_may_not_hold_it_to_a_strict_schema_is_
     assert upstream.requests[0].body["response_format"] == STRICT
 
 
-@pytest.mark.parametrize("asked", [{"n": 2}, {"response_format": STRICT}])
+SQL = {"type": "custom", "custom": {"name": "sql"}}
+
+
+async def test_a_server_that_knows_functions_only_is_offered_a_custom_tool_as_one(relaying):
+    called = {"id": "call_1", "type": "function", "function": {"name": "sql", "arguments": '{"input": "select 1"}'}}
+    choice = {"index": 0, "message": {"role": "assistant", "tool_calls": [called]}, "finish_reason": "tool_calls"}
+    async with relaying(whole(json.dumps({"id": "v1", "choices": [choice]}).encode())) as (http, upstream):
+        answer = (await ask(http, {**ASK, "tools": [SQL]})).json()
+    (tool,) = upstream.requests[0].body["tools"]
+    (call,) = answer["choices"][0]["message"]["tool_calls"]
+    assert (tool["type"], tool["function"]["name"]) == ("function", "sql")
+    assert (call["type"], call["custom"]) == ("custom", {"name": "sql", "input": "select 1"})
+
+
+@pytest.mark.parametrize("asked", [{"n": 2}, {"response_format": STRICT}, {"tools": [SQL]}])
 async def test_openai_is_left_to_do_what_it_is_asked(relaying_openai, asked):
     async with relaying_openai(whole()) as (http, upstream):
         answer = await ask(http, {**ASK, "model": "openai/m", **asked})

@@ -25,7 +25,7 @@ COMPLETIONS = (
         id="raw-models",
         area="Chat",
         source=REFERENCE + "Chat; other vendors' extensions of it",
-        behaviour="A raw model gets every field; what its server may not do is done here: `n`, strict schemas, custom tools.",
+        behaviour="A raw model gets every field. Its choices, strict schemas and custom tools do not depend on its server.",
         tests=(
             "tests/providers/test_relay.py::test_the_vendor_gets_every_field_with_its_own_name_for_the_model",
             "tests/providers/test_relay.py::test_what_vendors_add_to_openais_fields_reaches_them",

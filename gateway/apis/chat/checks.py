@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from gateway.apis._checks import check_bias, check_stop, check_stream_options
 from gateway.apis._wire import explain
 from gateway.apis.chat.messages import missing
-from gateway.apis.chat.schema import ChatRequest, RelayedRequest, ResponseFormat, Settings
+from gateway.apis.chat.schema import ChatRequest, Prediction, RelayedRequest, ResponseFormat, Settings
 from gateway.errors import InvalidRequest
 
 SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -19,6 +19,11 @@ def check_settings(asked: Settings) -> None:
     """What no vendor of this wire takes. Raises InvalidRequest."""
     check_stream_options(asked.stream_options, asked.stream)
     check_bias(asked.logit_bias)
+    if asked.prediction is not None:
+        try:
+            Prediction.model_validate(asked.prediction)
+        except ValidationError as error:
+            raise explain(error, "prediction") from None
     if asked.top_logprobs and not asked.logprobs:
         raise InvalidRequest(
             "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",

@@ -25,6 +25,8 @@ class PredictedPart(StrictModel):
 
 
 class Prediction(StrictModel):
+    """`Settings.prediction`, which stays as it came for who passes it on."""
+
     type: Literal["content"]
     content: str | Annotated[Several[PredictedPart], Field(max_length=MOST_PARTS)]
 
@@ -77,7 +79,7 @@ class Settings(StrictModel):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     parallel_tool_calls: bool | None = None
-    prediction: Prediction | None = None
+    prediction: JsonObject | None = None
     audio: Audio | None = None
     moderation: Moderation | None = None
     web_search_options: dict[str, Any] | None = None

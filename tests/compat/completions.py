@@ -25,7 +25,7 @@ COMPLETIONS = (
         id="raw-models",
         area="Chat",
         source=REFERENCE + "Chat; other vendors' extensions of it",
-        behaviour="A raw model gets every field. Choices, strict schemas and custom tools work whatever its server does.",
+        behaviour="A raw model gets every field. Choices, strict schemas and custom tools work with any server.",
         tests=(
             "tests/providers/test_relay.py::test_the_vendor_gets_every_field_with_its_own_name_for_the_model",
             "tests/providers/test_relay.py::test_what_vendors_add_to_openais_fields_reaches_them",

@@ -151,8 +151,8 @@ class Relay(Protocol):
 
     async def relay(self, model: str, body: dict[str, Any]) -> Relayed | None:
         """Ask `model` with a body of OpenAI's; what it wants changed for this vendor is changed. An answer to
-        `"stream": true` is events, any other one JSON. None where the model does not speak that wire. Retries as
-        `Provider.stream` does, and raises ProviderError.
+        `"stream": true` is events, any other one JSON. None where the model does not speak that wire, or is not known
+        to do what this body asks. Retries as `Provider.stream` does, and raises ProviderError.
         """
         ...
 

@@ -79,7 +79,7 @@ class Catalog:
         return agents.get(value) or next((one for one in agents.values() if one.labels.get(label) == value), None)
 
     def _listed(self, name: str) -> bool:
-        if "*" in name:
+        if "*" in name or name.endswith("/"):  # A provider is no model.
             return False
         # A script is a file of this machine: only the host decides which one may be read.
         if name.startswith(SCRIPTED):

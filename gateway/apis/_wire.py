@@ -106,6 +106,12 @@ def explain(error: ValidationError, within: str = "") -> InvalidRequest:
         return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
     if not param:
         return InvalidRequest(f"The request body must be a JSON object. {message}.", code="invalid_type")
+    if kind == "too_short":
+        return InvalidRequest(
+            f"Invalid '{param}': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+            param=param,
+            code="empty_array",
+        )
     if kind == "too_long":
         return InvalidRequest(f"Invalid '{param}': {message}.", param=param, code="array_above_max_length")
     code = "invalid_type" if kind.endswith("_type") else "invalid_value"

@@ -8,6 +8,7 @@ finish reasons are found as bytes, which cannot stand inside a JSON string (thei
 import re
 from collections.abc import Mapping
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -25,6 +26,8 @@ DONE = b"data: [DONE]\n\n"
 DONE_LINE = re.compile(rb"(?<![^\r\n])data: ?\[DONE\]")
 FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"]+)"')
 BLANK_LINE = re.compile(rb"(?<=\n\n)|(?<=\n\r\n)")
+OPENAI = ".api.openai.com"
+"""How the hosts end that OpenAI serves this wire at."""
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
@@ -58,9 +61,32 @@ def as_system(message: object) -> object:
     return message
 
 
-def is_relayed(target: Target) -> bool:
-    """Whether the model behind this target speaks the client's own wire."""
-    return target.lane == "openai" and target.provider.native_tools
+def is_relayed(given: Mapping[str, Any], target: Target) -> bool:
+    """Whether the model behind this target speaks the client's own wire, and what is asked of it can be left to it."""
+    if target.lane != "openai" or not target.provider.native_tools:
+        return False
+    return not needs_openai(given) or is_openai(target)
+
+
+def needs_openai(given: Mapping[str, Any]) -> bool:
+    """Whether the request asks for what many servers of this wire do not do, and some of them do not say so."""
+    match given:
+        case {"n": int(choices)} if choices > 1:
+            return True
+        case {"response_format": {"type": "json_schema", "json_schema": {"strict": True}}}:
+            return True
+        case _:
+            tools: object = given.get("tools")
+            return isinstance(tools, list) and any(map(is_custom, cast(list[object], tools)))
+
+
+def is_custom(tool: object) -> bool:
+    return isinstance(tool, dict) and cast(Json, tool).get("type") == "custom"
+
+
+def is_openai(target: Target) -> bool:
+    host = urlsplit(target.base_url).hostname or ""
+    return f".{host}".endswith(OPENAI)
 
 
 class RelayAnswer(HttpReader[bytes]):

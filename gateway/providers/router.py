@@ -135,7 +135,7 @@ class ProviderRouter:
             return None
         started = asyncio.get_running_loop().time()
         target = await self._target(model)
-        if not is_relayed(target):
+        if not is_relayed(body, target):
             return None
         live = body.get("stream") is True
         return await self._attempts(partial(self._wire.relay, body), target, started, live=live, more=False)

@@ -15,6 +15,10 @@ WEATHER = {"type": "function", "function": FUNCTION}
 CLOCK = {"type": "function", "function": {"name": "clock"}}
 
 
+def of_user(part):
+    return {"messages": [{"role": "user", "content": [part]}]}
+
+
 class City(BaseModel):
     name: str
 
@@ -23,14 +27,16 @@ async def test_fields_of_openais_without_effect_here_are_taken(start_gateway):
     taken = {
         "metadata": {"a": "b"},
         "modalities": ["text"],
-        "moderation": {"model": "omni-moderation-latest"},
-        "prediction": {"type": "content", "content": "hello"},
+        "moderation": {"model": "omni-moderation-latest", "policy": {"input": {"mode": "block"}, "output": None}},
+        "audio": {"format": "mp3", "voice": {"id": "voice_1"}},
+        "prediction": {"type": "content", "content": [{"type": "text", "text": "hello"}]},
         "prompt_cache_key": "k",
+        "prompt_cache_options": {"mode": "explicit", "ttl": "30m"},
         "prompt_cache_retention": "24h",
         "safety_identifier": "s",
         "service_tier": "flex",
         "store": False,
-        "stream_options": {"include_obfuscation": False},
+        "stream_options": None,
         "web_search_options": None,
     }
     given = {"logit_bias": {"50256": -100}, "logprobs": True, "top_logprobs": 2, "verbosity": "low", "seed": 7}
@@ -49,6 +55,40 @@ async def test_fields_of_openais_without_effect_here_are_taken(start_gateway):
     [
         ({"n": 0}, "n"),
         ({"n": 129}, "n"),
+        ({"n": "2"}, "n"),
+        ({"n": True}, "n"),
+        ({"n": 1.5}, "n"),
+        ({"store": 1}, "store"),
+        ({"stream": "yes"}, "stream"),
+        ({"logprobs": 1}, "logprobs"),
+        ({"parallel_tool_calls": "true"}, "parallel_tool_calls"),
+        ({"temperature": "1"}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"user": 5}, "user"),
+        ({"logit_bias": {"abc": 1}}, "logit_bias"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"stop": ""}, "stop"),
+        ({"stop": ["a", ""]}, "stop[1]"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"prediction": {}}, "prediction.type"),
+        ({"prediction": {"type": "content"}}, "prediction.content"),
+        ({"audio": {"format": "mp3"}}, "audio.voice"),
+        ({"audio": {"format": "mp4", "voice": "ash"}}, "audio.format"),
+        ({"moderation": 5}, "moderation"),
+        ({"moderation": {"model": "m", "policy": {"input": {"mode": "no"}}}}, "moderation.policy.input.mode"),
+        ({"prompt_cache_options": {"mode": "never"}}, "prompt_cache_options.mode"),
+        ({"prompt_cache_retention": "1h"}, "prompt_cache_retention"),
+        ({"response_format": {}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema.name"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n n", "schema": {}}}},
+            "response_format.json_schema.name",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "n"}}},
+            "response_format.json_schema.schema",
+        ),
         ({"logit_bias": {"1": 101}}, "logit_bias.1"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
@@ -62,13 +102,15 @@ async def test_fields_of_openais_without_effect_here_are_taken(start_gateway):
         ({"metadata": {"a": "x" * 513}}, "metadata"),
         ({"stream_options": {"include_usage": "often"}}, "stream_options.include_usage"),
         ({"stop": 3}, "stop"),
-        ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools[0].type"),
+        ({"tools": [{"type": "retrieval"}]}, "tools[0].type"),
         ({"tools": [{"type": "function"}]}, "tools[0].function"),
         ({"tools": [WEATHER], "functions": [FUNCTION]}, "functions"),
         ({"tools": [WEATHER], "tool_choice": "maybe"}, "tool_choice"),
         ({"tools": [WEATHER], "tool_choice": {"type": "function"}}, "tool_choice.function"),
-        ({"tools": [WEATHER], "tool_choice": {"type": "custom", "custom": {"name": "c"}}}, "tool_choice.type"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "retrieval"}}, "tool_choice.type"),
         ({"functions": [FUNCTION], "function_call": "maybe"}, "function_call"),
+        ({"functions": [FUNCTION], "function_call": {"name": "no"}}, "function_call"),
+        ({"function_call": {"name": "no"}}, "function_call"),
         (
             {
                 "tools": [WEATHER],
@@ -87,15 +129,15 @@ async def test_fields_of_openais_without_effect_here_are_taken(start_gateway):
             },
             "messages[0].content[0].type",
         ),
+        ({"messages": [{"role": "user", "content": []}]}, "messages[0].content"),
+        (of_user({"type": "image_url", "image_url": {"url": "nourl"}}), "messages[0].content[0].image_url.url"),
         (
-            {
-                "messages": [
-                    {
-                        "role": "assistant",
-                        "tool_calls": [{"id": "1", "type": "custom", "custom": {"name": "c", "input": ""}}],
-                    }
-                ]
-            },
+            of_user({"type": "image_url", "image_url": {"url": "https://a.test/a.png", "detail": "fine"}}),
+            "messages[0].content[0].image_url.detail",
+        ),
+        (of_user({"type": "file", "file": {"file_id": "file-1"}}), "messages[0].content[0].file.file_id"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"id": "1", "type": "other"}]}]},
             "messages[0].tool_calls[0].type",
         ),
         ({"messages": [*HI, {"role": "tool", "tool_call_id": "call_9", "content": "x"}]}, "messages"),

@@ -52,9 +52,11 @@ async def test_a_prompt_is_continued(start_gateway):
 async def test_options_reach_the_model(start_gateway):
     options = {"temperature": 0.5, "top_p": 0.9, "seed": 3, "presence_penalty": 1, "frequency_penalty": -1}
     async with start_gateway([say("a")]) as gateway:
-        answer = await complete(gateway, max_tokens=7, stop=["x"], user="u", of_tomorrow=1, **options)
+        same = {**options, "stop": ["x"], "user": "u", "logit_bias": {"50256": -100}}
+        answer = await complete(gateway, max_tokens=7, logprobs=2, of_tomorrow=1, **same)
     assert answer.status_code == 200
-    assert gateway.provider.calls[0].options == {**options, "max_output_tokens": 7, "stop": ["x"], "user": "u"}
+    asked = gateway.provider.calls[0].options
+    assert asked == {**same, "max_output_tokens": 7, "logprobs": True, "top_logprobs": 2}
 
 
 async def test_each_prompt_has_n_choices_in_order(start_gateway):
@@ -77,7 +79,7 @@ async def test_tokens_are_read_as_text(start_gateway, prompt):
 async def test_a_stream_adds_up_to_the_same_choices(start_gateway, include_usage):
     steps = [[say("upon a time")] for _ in range(2)]
     async with start_gateway(*steps) as gateway:
-        options = {"include_usage": include_usage}
+        options = {"include_usage": include_usage, "include_obfuscation": False}
         answer = await complete(gateway, prompt=["Once", "Now"], echo=True, stream=True, stream_options=options)
     assert answer.headers["content-type"].startswith("text/event-stream")
     said = chunks(answer)
@@ -122,7 +124,15 @@ async def test_what_is_said_around_a_tool_call_is_one_text(start_gateway, home, 
         ({"prompt": ["a", 1]}, "prompt[1]", "invalid_type"),
         ({"prompt": [[999_999]]}, "prompt[0]", "invalid_value"),
         ({"suffix": "the end"}, "suffix", "unsupported_parameter"),
-        ({"logprobs": 0}, "logprobs", "unsupported_parameter"),
+        ({"logprobs": 0, "echo": True}, "logprobs", "unsupported_parameter"),
+        ({"logprobs": 6}, "logprobs", "invalid_value"),
+        ({"logprobs": True}, "logprobs", "invalid_type"),
+        ({"logit_bias": {"abc": 1}}, "logit_bias", "invalid_value"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "array_above_max_length"),
+        ({"stop": ""}, "stop", "empty_string"),
+        ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
+        ({"n": "2"}, "n", "invalid_type"),
+        ({"echo": 1}, "echo", "invalid_type"),
         ({"n": 2, "best_of": 3}, "best_of", "unsupported_parameter"),
         ({"n": 0}, "n", "invalid_value"),
         ({"n": 129}, "n", "invalid_value"),
@@ -203,3 +213,26 @@ async def test_a_client_that_hangs_up_stops_every_choice(start_gateway, home, st
         with contextlib.suppress(asyncio.CancelledError):
             await asking
         await provider.gone.wait()
+
+
+@pytest.mark.parametrize(("most", "likely"), [(1, [{"upon ": -0.5, "a": -1.0}, {}]), (0, None)])
+async def test_probabilities_of_tokens_come_in_the_old_shape(start_gateway, most, likely):
+    top = [{"token": "upon ", "logprob": -0.5, "bytes": []}, {"token": "a", "logprob": -1.0, "bytes": []}]
+    tokens = [{"token": "upon ", "logprob": -0.5, "top_logprobs": top}, {"token": "a", "logprob": -0.25}]
+    step = {"text": "upon a", "logprobs": tokens}
+    async with upstream(step, step) as provider:
+        settings = {"x": ProviderSettings(name="x", base_url=provider.url)}
+        async with start_gateway(providers=settings, models=("x/m",)) as gateway:
+            made = await gateway.openai.completions.create(model="x/m", prompt="Once", logprobs=most)
+            streamed = chunks(await complete(gateway, model="x/m", logprobs=most, stream=True))
+    scores = made.choices[0].logprobs.to_dict()
+    assert scores == {
+        "tokens": ["upon ", "a"],
+        "token_logprobs": [-0.5, -0.25],
+        "top_logprobs": likely,
+        "text_offset": [0, 5],
+    }
+    pieces = [chunk["choices"][0]["logprobs"] for chunk in streamed if chunk["choices"][0]["logprobs"]]
+    assert scores == {
+        name: None if pieces[0][name] is None else [one for piece in pieces for one in piece[name]] for name in scores
+    }

@@ -42,7 +42,7 @@ async def test_an_id_may_have_slashes_percent_encoded_or_not_and_be_meant_by_a_w
     assert answer.json()["owned_by"] == path.replace("%2F", "/").partition("/")[0]
 
 
-@pytest.mark.parametrize("name", ["nobody", "openai/gpt-9", "x%2F*"])
+@pytest.mark.parametrize("name", ["nobody", "openai/gpt-9", "x%2F*", "x%2F", "x/"])
 async def test_what_is_not_there_is_neither_shown_nor_deleted(start_gateway, name):
     async with start_gateway(providers=SERVER, models=MODELS) as gateway:
         for method in ("GET", "DELETE"):

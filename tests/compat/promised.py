@@ -297,15 +297,6 @@ PROMISED = (
         "tests/apis/test_embeddings.py::test_tokens_are_read_as_the_text_they_stand_for",
     ),
     elsewhere(
-        "completions",
-        "Embeddings and legacy completions",
-        REFERENCE + "Completions (legacy)",
-        "Prompts are continued, each with `n` choices, streamed and not.",
-        "tests/apis/test_completions.py::test_each_prompt_has_n_choices_in_order",
-        "tests/apis/test_completions.py::test_a_stream_adds_up_to_the_same_choices",
-        "tests/apis/test_completions.py::test_the_official_client_reads_the_stream",
-    ),
-    elsewhere(
         "stored-completions",
         "Chat",
         REFERENCE + "Chat, stored completions",

@@ -5,6 +5,7 @@
 bears the ids of the promises that name it (`@pytest.mark.requirement(id)`), at least one.
 """
 
+from tests.compat.completions import COMPLETIONS
 from tests.compat.long import LONG
 from tests.compat.promised import PROMISED
 from tests.compat.reported import REPORTED
@@ -65,4 +66,4 @@ UNSERVED = (
     ),
 )
 
-REQUIREMENTS: tuple[Requirement, ...] = (*WITH_CLIENTS, *PROMISED, *LONG, *REPORTED, *UNSERVED)
+REQUIREMENTS: tuple[Requirement, ...] = (*WITH_CLIENTS, *PROMISED, *COMPLETIONS, *LONG, *REPORTED, *UNSERVED)

@@ -114,3 +114,20 @@ def relaying(start_gateway):
                 yield gateway.http, upstream
 
     return start
+
+
+@pytest.fixture
+def relaying_openai(start_gateway, monkeypatch):
+    """The same for raw models of `openai`, whose address is OpenAI's own: the way there is a proxy."""
+
+    @contextlib.asynccontextmanager
+    async def start(*answers):
+        async with Upstream(*answers) as upstream:
+            monkeypatch.setenv("HTTP_PROXY", upstream.url)
+            monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+            provider = ProviderSettings(name="openai", base_url="http://api.openai.com/v1", api_key="sk-secret-1")
+            settings = {"models": ("openai/*",), "limits": PATIENT, "environment": {"HTTP_PROXY": upstream.url}}
+            async with start_gateway(providers={"openai": provider}, **settings) as gateway:
+                yield gateway.http, upstream
+
+    return start

@@ -30,7 +30,7 @@ async def sent(relaying, body, **settings):
 
 EVERY_FIELD = {
     "messages": [USER, {"role": "assistant", "content": None, "reasoning_content": "Hm.", "tool_calls": [{"id": "1"}]}],
-    "n": 3,
+    "n": 1,
     "logprobs": True,
     "logit_bias": {"50256": -100},
     "audio": {"voice": "alloy", "format": "wav"},
@@ -54,9 +54,17 @@ async def test_the_vendor_gets_every_field_with_its_own_name_for_the_model(relay
     [
         ("openai", {"max_tokens": 5, "seed": 1}, {"max_completion_tokens": 5, "seed": 1}),
         ("openai", {"max_completion_tokens": 5}, {"max_completion_tokens": 5}),
-        ("groq", {"max_completion_tokens": 5, "stream_options": {}}, {"max_tokens": 5, "stream_options": {}}),
+        (
+            "groq",
+            {"max_completion_tokens": 5, "stream": True, "stream_options": {}},
+            {"max_tokens": 5, "stream": True, "stream_options": {}},
+        ),
         ("groq", {"max_completion_tokens": 5, "max_tokens": 6}, {"max_tokens": 6}),
-        ("mistral", {"seed": 1, "stream_options": {"include_usage": True}}, {"random_seed": 1}),
+        (
+            "mistral",
+            {"seed": 1, "stream": True, "stream_options": {"include_usage": True}},
+            {"random_seed": 1, "stream": True},
+        ),
         ("", {"max_tokens": None}, {"max_tokens": None}),
     ],
 )
@@ -70,6 +78,55 @@ async def test_a_role_that_a_vendor_does_not_know_has_its_older_name(relaying, v
     developer = {"role": "developer", "content": "Be kind.", "name": "a"}
     request = await sent(relaying, {**ASK, "messages": [developer, USER]}, litellm_provider=vendor)
     assert request.body["messages"] == [{**developer, "role": role}, USER]
+
+
+WORDS = {
+    "messages": [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "file:///a"}}]}],
+    "tools": [{"type": "browser_search"}],
+    "response_format": {"type": "structural_tag", "format": {}},
+    "reasoning_effort": "default",
+    "service_tier": "on_demand",
+    "stop": ["a", "b", "c", "d", "e"],
+    "top_k": 5,
+}
+
+
+async def test_what_vendors_add_to_openais_fields_reaches_them(relaying):
+    assert (await sent(relaying, {**ASK, **WORDS})).body == {"model": "m", **WORDS}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"temperature": 5}, "temperature"),
+        ({"n": 0}, "n"),
+        ({"n": "2"}, "n"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"stream": "yes"}, "stream"),
+        ({"store": 1}, "store"),
+        ({"stream_options": {}}, "stream_options"),
+        ({"top_logprobs": 5}, "top_logprobs"),
+        ({"logit_bias": {"abc": 1}}, "logit_bias"),
+        ({"metadata": 5}, "metadata"),
+        ({"user": 5}, "user"),
+        ({"stop": 5}, "stop"),
+        ({"prediction": 5}, "prediction"),
+        ({"moderation": 5}, "moderation"),
+        ({"audio": {}}, "audio.format"),
+        ({"tools": [{}]}, "tools[0].type"),
+        ({"response_format": "json"}, "response_format"),
+        ({"messages": [{"role": "x"}]}, "messages[0].role"),
+        ({"messages": ["Hi."]}, "messages[0]"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+    ],
+)
+async def test_a_wrong_value_of_a_known_field_does_not_reach_the_vendor(relaying, wrong, param):
+    async with relaying(whole()) as (http, upstream):
+        answer = await ask(http, {**ASK, **wrong})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["type"]) == (400, param, "invalid_request_error")
+    assert upstream.requests == []
 
 
 # What the client gets
@@ -178,6 +235,62 @@ async def test_a_rule_that_looks_at_inputs_sees_those_of_raw_models(relaying, mo
     async with relaying(whole()) as (http, upstream):
         answer = await ask(http)
     assert ("not here" in answer.text, upstream.requests) == (True, [])
+
+
+STRICT = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "n",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {"a": {"type": "integer"}},
+            "required": ["a"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+def saying(text):
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return whole(json.dumps({"id": "v1", "choices": [choice]}).encode())
+
+
+async def test_several_choices_of_a_server_that_may_not_make_them_are_asked_for_one_by_one(relaying):
+    async with relaying(saying("Hi."), saying("Ho.")) as (http, upstream):
+        answer = (await ask(http, {**ASK, "n": 2})).json()
+    assert sorted(choice["message"]["content"] for choice in answer["choices"]) == ["Hi.", "Ho."]
+    assert [request.body.get("n") for request in upstream.requests] == [None, None]
+
+
+async def test_an_answer_of_a_server_that_may_not_hold_it_to_a_strict_schema_is_checked(relaying):
+    async with relaying(saying("no"), saying('{"a": "1"}'), saying('{"a": 1}')) as (http, upstream):
+        answer = (await ask(http, {**ASK, "response_format": STRICT})).json()
+    assert (answer["choices"][0]["message"]["content"], len(upstream.requests)) == ('{"a": 1}', 3)
+    assert upstream.requests[0].body["response_format"] == STRICT
+
+
+SQL = {"type": "custom", "custom": {"name": "sql"}}
+
+
+async def test_a_server_that_knows_functions_only_is_offered_a_custom_tool_as_one(relaying):
+    called = {"id": "call_1", "type": "function", "function": {"name": "sql", "arguments": '{"input": "select 1"}'}}
+    choice = {"index": 0, "message": {"role": "assistant", "tool_calls": [called]}, "finish_reason": "tool_calls"}
+    async with relaying(whole(json.dumps({"id": "v1", "choices": [choice]}).encode())) as (http, upstream):
+        answer = (await ask(http, {**ASK, "tools": [SQL]})).json()
+    (tool,) = upstream.requests[0].body["tools"]
+    (call,) = answer["choices"][0]["message"]["tool_calls"]
+    assert (tool["type"], tool["function"]["name"]) == ("function", "sql")
+    assert (call["type"], call["custom"]) == ("custom", {"name": "sql", "input": "select 1"})
+
+
+@pytest.mark.parametrize("asked", [{"n": 2}, {"response_format": STRICT}, {"tools": [SQL]}])
+async def test_openai_is_left_to_do_what_it_is_asked(relaying_openai, asked):
+    async with relaying_openai(whole()) as (http, upstream):
+        answer = await ask(http, {**ASK, "model": "openai/m", **asked})
+    sent = [request.body for request in upstream.requests]
+    assert (answer.content, sent) == (WHOLE, [{"model": "m", "messages": [USER], **asked}])
 
 
 @pytest.mark.parametrize("how", ["agent", "by schema", "other lane"])

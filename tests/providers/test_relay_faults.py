@@ -111,12 +111,12 @@ async def test_a_stream_that_does_not_finish_is_never_a_stop(relaying, end, code
     assert "sk-secret-1" not in answer.text
 
 
-async def test_every_choice_that_was_asked_for_has_to_finish_if_nobody_says_done(relaying):
+async def test_every_choice_that_was_asked_for_has_to_finish_if_nobody_says_done(relaying_openai):
     one = SSE.removesuffix(b"data: [DONE]\n\n")
-    async with relaying(Answer(one), Answer(SSE), Answer(one + one + one)) as (http, _):
-        assert error_of(await ask(http, {**STREAM, "n": 2}))["code"] == "stream_truncated"
-        assert (await ask(http, {**STREAM, "n": 2})).text.endswith("data: [DONE]\n\n")
-        assert (await ask(http, {**STREAM, "n": 2})).text.endswith("data: [DONE]\n\n")
+    async with relaying_openai(Answer(one), Answer(SSE), Answer(one + one + one)) as (http, _):
+        assert error_of(await ask(http, {**STREAM, "model": "openai/m", "n": 2}))["code"] == "stream_truncated"
+        assert (await ask(http, {**STREAM, "model": "openai/m", "n": 2})).text.endswith("data: [DONE]\n\n")
+        assert (await ask(http, {**STREAM, "model": "openai/m", "n": 2})).text.endswith("data: [DONE]\n\n")
 
 
 async def test_an_event_without_end_is_not_kept_for_ever(relaying, monkeypatch):

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import orjson
+
 from gateway.apis._approval_text import question
-from gateway.apis.chat.schema import ChatMessage, ContentPart, FunctionCall
+from gateway.apis._calls import free_text
+from gateway.apis.chat.schema import ChatMessage, ContentPart, FunctionCall, ToolCallBody
 from gateway.errors import InvalidRequest
 from gateway.items import (
     Approval,
@@ -34,10 +37,12 @@ def missing(where: str) -> InvalidRequest:
 
 
 class Reader:
-    """Reads messages in their order. A function's result names no call: it belongs to the last call of that name."""
+    """Reads messages in their order. A function's result names no call: it belongs to the last call of that name. A
+    tool's does not say of which kind its call is."""
 
     def __init__(self) -> None:
         self._called: dict[str, str] = {}
+        self._custom: set[str] = set()
 
     def items(self, messages: Sequence[ChatMessage]) -> list[Item]:
         return [item for number, message in enumerate(messages) for item in self._items(message, number)]
@@ -50,7 +55,8 @@ class Reader:
             case "tool":
                 if not message.tool_call_id:
                     raise missing(f"{where}.tool_call_id")
-                return [ToolResult(id=new_id("fco"), call_id=message.tool_call_id, content=parts)]
+                kind = "custom" if message.tool_call_id in self._custom else "function"
+                return [ToolResult(id=new_id("fco"), call_id=message.tool_call_id, content=parts, type=kind)]
             case "function":
                 return [ToolResult(id=new_id("fco"), call_id=self._call_of(message, where), content=parts)]
             case "assistant":
@@ -70,11 +76,9 @@ class Reader:
             items.append(Message(id=new_id("msg"), role="assistant", content=parts, name=message.name or ""))
         for place, call in enumerate(message.tool_calls or ()):
             where = f"messages[{number}].tool_calls[{place}]"
-            if call.type != "function":
-                raise wrong(f"{where}.type", f"{call.type!r} is not supported; only 'function' is.")
-            if call.function is None:
-                raise missing(f"{where}.function")
-            items.append(to_call(call.id, call.function))
+            if call.type == "custom":
+                self._custom.add(call.id)
+            items.append(to_any_call(call, where))
         if (called := message.function_call) is not None:
             # The same id each time, so that what a provider has cached of the prompt still fits.
             self._called[called.name] = f"call_{number}"
@@ -87,6 +91,23 @@ class Reader:
         if message.name not in self._called:
             raise wrong(f"{where}.name", f"no function_call of {message.name!r} came before.")
         return self._called[message.name]
+
+
+def to_any_call(call: ToolCallBody, where: str) -> ToolCall:
+    match call.type:
+        case "function":
+            if call.function is None:
+                raise missing(f"{where}.function")
+            return to_call(call.id, call.function)
+        case "custom":
+            if call.custom is None:
+                raise missing(f"{where}.custom")
+            arguments = orjson.dumps({"input": call.custom.input}).decode()
+            return ToolCall(
+                id=new_id("ctc"), call_id=call.id, name=call.custom.name, arguments=arguments, type="custom"
+            )
+        case kind:
+            raise wrong(f"{where}.type", f"{kind!r} is not supported; only 'function' and 'custom' are.")
 
 
 def to_call(call_id: str, function: FunctionCall) -> ToolCall:
@@ -108,17 +129,31 @@ def to_part(part: ContentPart, where: str) -> Part:
         case ContentPart(type="refusal", refusal=str(text)):
             return Refusal(text=text)
         case ContentPart(type="image_url", image_url={"url": str(url), **more}):
-            return Image(url=url, detail=str(more.get("detail") or "auto"))
-        case ContentPart(type="file", file=dict(file)) if file.get("file_data") or file.get("file_id"):
-            return File(
-                name=str(file.get("filename") or ""),
-                data=str(file.get("file_data") or ""),
-                file_id=str(file.get("file_id") or ""),
+            return to_image(url, more.get("detail"), f"{where}.image_url")
+        case ContentPart(type="file", file={"file_id": str(id)}) if id:
+            raise wrong(
+                f"{where}.file.file_id", "this gateway keeps no files; send the content as a data: URL in 'file_data'."
             )
+        case ContentPart(type="file", file={"file_data": str(data), **more}) if data:
+            return File(name=str(more.get("filename") or ""), data=data)
         case ContentPart(type="input_audio"):
             raise wrong(f"{where}.type", "audio is not supported; send what was said as text.")
         case _:
-            raise wrong(where, "a part is text, image_url, file (file_data or file_id) or refusal with that field.")
+            raise wrong(where, "a part is text, image_url, file (with file_data) or refusal with that field.")
+
+
+def to_image(url: str, detail: object, where: str) -> Image:
+    if not url.startswith(("https://", "http://", "data:image/")):
+        raise InvalidRequest(
+            f"Invalid '{where}.url'. Expected a valid http(s) URL or a data: URL of an image.",
+            param=f"{where}.url",
+            code="invalid_image_url",
+        )
+    if detail is None:
+        return Image(url=url)
+    if detail not in ("auto", "low", "high", "original"):
+        raise wrong(f"{where}.detail", "expected 'auto', 'low', 'high' or 'original'.")
+    return Image(url=url, detail=str(detail))
 
 
 def answer_of(output: Iterable[Item]) -> tuple[list[Message], list[ToolCall]]:
@@ -145,6 +180,8 @@ def said_in(messages: Iterable[Message]) -> tuple[str, str]:
 
 
 def to_tool_call(call: ToolCall) -> Wire:
+    if call.type == "custom":
+        return {"id": call.call_id, "type": "custom", "custom": {"name": call.name, "input": free_text(call)}}
     return {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 

@@ -18,6 +18,7 @@ from gateway.agents.catalog import Catalog
 from gateway.apis._body import refuse_too_many_values
 from gateway.apis._gone import aborted_when_gone
 from gateway.apis._wire import LARGE_BODY, PING, JsonResponse, error_body, frame
+from gateway.apis.chat.checks import check_relayed
 from gateway.errors import GatewayError, NotFound
 from gateway.ports import Relay, Relayed
 
@@ -36,12 +37,13 @@ class RawModels:
         self._catalog = catalog
 
     async def answer(self, request: Request, body: bytes | bytearray) -> Response | None:
-        """None for a request that the engine has to answer, or to refuse. Raises ProviderError."""
+        """None for a request that the engine has to answer, or to refuse. Raises InvalidRequest and ProviderError."""
         large = len(body) > LARGE_BODY
         asked = await asyncio.to_thread(request_for_a_model, body) if large else request_for_a_model(body)
         # What is to be stored is stored here, where its owner can find it.
         if asked is None or asked.get("store") is True or not self._is_raw(asked["model"]):
             return None
+        await asyncio.to_thread(check_relayed, asked) if large else check_relayed(asked)
         async with aborted_when_gone(request.scope, request.receive):
             relayed = await self._relay.relay(asked["model"], asked)
             if relayed is None:
@@ -64,7 +66,7 @@ class RawModels:
 
 
 def request_for_a_model(body: bytes | bytearray) -> dict[str, Any] | None:
-    """The body, if it has what every chat completion has. What else is in it is between the client and the vendor.
+    """The body, if it has what every chat completion has.
 
     Raises InvalidRequest when it holds more than can be read in a bounded time.
     """

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from gateway.apis._calls import free_text
 from gateway.apis.chat.messages import answer_of, said_in
 from gateway.errors import NotFound
 from gateway.items import File, Image, Item, Message, Part, Refusal, Text, ToolCall, ToolResult
@@ -100,7 +101,7 @@ def to_plain(items: Iterable[Item]) -> Iterator[Plain]:
                 yield "message", item.role, item.name, *map(plain_part, item.content)
             case ToolCall():
                 numbers[item.call_id] = len(numbers)
-                yield "call", item.name, item.arguments
+                yield "call", item.name, free_text(item) if item.type == "custom" else item.arguments
             case ToolResult():
                 yield "result", numbers.get(item.call_id, item.call_id), *map(plain_part, item.content)
             case _:

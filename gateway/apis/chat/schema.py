@@ -2,92 +2,66 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_PARTS, MOST_TOOLS, Several
-from gateway.apis._requests import Choice, FormatType, Function, FunctionName, JsonSchema
+from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_PARTS, MOST_TOOLS, Several, StrictModel
+from gateway.apis._requests import Choice, FormatType, Function, FunctionName, JsonObject, JsonSchema
 
 MOST_CHOICES = 128
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+"""`function` is what the role `tool` was called before 2024."""
 
 
-class ContentPart(BaseModel):
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-    image_url: dict[str, Any] | None = None
-    file: dict[str, Any] | None = None
-
-
-Parts = Annotated[Several[ContentPart], Field(max_length=MOST_PARTS)]
-
-
-class FunctionCall(BaseModel):
-    name: str
-    arguments: str = ""
-
-
-class ToolCallBody(BaseModel):
-    id: str
-    type: str = "function"
-    function: FunctionCall | None = None
-
-
-class ChatMessage(BaseModel):
-    """`function_call` and the role `function` are what tool calls and the role `tool` were called before 2024."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | Parts | None = None
-    name: str | None = None
-    refusal: str | None = None
-    tool_calls: Several[ToolCallBody] | None = Field(None, max_length=MOST_PARTS)
-    tool_call_id: str | None = None
-    function_call: FunctionCall | None = None
-
-
-class FunctionTool(BaseModel):
-    type: str
-    function: Function | None = None
-
-
-class NamedTool(BaseModel):
-    type: str
-    function: FunctionName | None = None
-
-
-class AllowedTools(BaseModel):
-    mode: Literal["auto", "required"]
-    tools: Several[NamedTool] = Field(max_length=MOST_TOOLS)
-
-
-class ToolChoice(NamedTool):
-    allowed_tools: AllowedTools | None = None
-
-
-class ResponseFormat(BaseModel):
-    type: FormatType
-    json_schema: JsonSchema | None = None
-
-
-class StreamOptions(BaseModel):
+class StreamOptions(StrictModel):
     """Obfuscation is padding against observers of encrypted traffic; none is made."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
-class ChatRequest(BaseModel):
-    """https://platform.openai.com/docs/api-reference/chat/create, as far as it is about text, images, files and tools.
+class PredictedPart(StrictModel):
+    type: Literal["text"]
+    text: str
 
-    Taken but without effect: `prediction`, `prompt_cache_key`, `safety_identifier`, `service_tier`.
-    """
 
+class Prediction(StrictModel):
+    """`Settings.prediction`, which stays as it came for who passes it on."""
+
+    type: Literal["content"]
+    content: str | Annotated[Several[PredictedPart], Field(max_length=MOST_PARTS)]
+
+
+class Voice(StrictModel):
+    id: str
+
+
+class Audio(StrictModel):
+    format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
+    voice: str | Voice
+
+
+class ModerationMode(StrictModel):
+    mode: Literal["score", "block"]
+
+
+class ModerationPolicy(StrictModel):
+    input: ModerationMode | None = None
+    output: ModerationMode | None = None
+
+
+class Moderation(StrictModel):
     model: str
-    messages: Several[ChatMessage] = Field(min_length=1, max_length=MOST_ITEMS)
-    tools: Several[FunctionTool] | None = Field(None, max_length=MOST_TOOLS)
-    tool_choice: Choice | ToolChoice | None = None
-    functions: Several[Function] | None = Field(None, max_length=MOST_TOOLS)
-    function_call: Literal["none", "auto"] | FunctionName | None = None
-    parallel_tool_calls: bool | None = None
+    policy: ModerationPolicy | None = None
+
+
+class PromptCacheOptions(StrictModel):
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: Literal["30m", "12h"] | None = None
+
+
+class Settings(StrictModel):
+    """Fields whose values mean the same to every vendor of this wire."""
+
     n: int | None = Field(None, ge=1, le=MOST_CHOICES)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -104,13 +78,137 @@ class ChatRequest(BaseModel):
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(None, fail_fast=True)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
-    response_format: ResponseFormat | None = None
-    modalities: Several[Literal["text", "audio"]] | None = None
-    prediction: dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: JsonObject | None = None
+    audio: Audio | None = None
+    moderation: Moderation | None = None
     web_search_options: dict[str, Any] | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
-    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     user: str | None = None
     safety_identifier: str | None = Field(None, max_length=64)
     prompt_cache_key: str | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+
+
+class ContentPart(StrictModel):
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: dict[str, Any] | None = None
+    file: dict[str, Any] | None = None
+
+
+Parts = Annotated[Several[ContentPart], Field(min_length=1, max_length=MOST_PARTS)]
+
+
+class FunctionCall(StrictModel):
+    name: str
+    arguments: str = ""
+
+
+class CustomCall(StrictModel):
+    name: str
+    input: str = ""
+
+
+class ToolCallBody(StrictModel):
+    id: str
+    type: str = "function"
+    function: FunctionCall | None = None
+    custom: CustomCall | None = None
+
+
+class ChatMessage(StrictModel):
+    """`function_call` is what tool calls were called before 2024."""
+
+    role: Role
+    content: str | Parts | None = None
+    name: str | None = None
+    refusal: str | None = None
+    tool_calls: Several[ToolCallBody] | None = Field(None, max_length=MOST_PARTS)
+    tool_call_id: str | None = None
+    function_call: FunctionCall | None = None
+
+
+class CustomTool(StrictModel):
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = None
+    format: JsonObject | None = None
+
+
+class Tool(StrictModel):
+    type: str
+    function: Function | None = None
+    custom: CustomTool | None = None
+
+
+class NamedTool(StrictModel):
+    type: str
+    function: FunctionName | None = None
+    custom: FunctionName | None = None
+
+
+class AllowedTools(StrictModel):
+    mode: Literal["auto", "required"]
+    tools: Several[NamedTool] = Field(max_length=MOST_TOOLS)
+
+
+class ToolChoice(NamedTool):
+    allowed_tools: AllowedTools | None = None
+
+
+class ResponseFormat(StrictModel):
+    type: FormatType
+    json_schema: JsonSchema | None = None
+
+
+class ChatRequest(Settings):
+    """https://platform.openai.com/docs/api-reference/chat/create, as far as it is about text, images, files and tools.
+
+    Checked but without effect: `audio`, `moderation`, `prediction`, `prompt_cache_*`, `safety_identifier`,
+    `service_tier`.
+    """
+
+    model: str
+    messages: Several[ChatMessage] = Field(min_length=1, max_length=MOST_ITEMS)
+    tools: Several[Tool] | None = Field(None, max_length=MOST_TOOLS)
+    tool_choice: Choice | ToolChoice | None = None
+    functions: Several[Function] | None = Field(None, max_length=MOST_TOOLS)
+    function_call: Literal["none", "auto"] | FunctionName | None = None
+    response_format: ResponseFormat | None = None
+    modalities: Several[Literal["text", "audio"]] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
+
+
+class RelayedMessage(StrictModel):
+    """Which parts a message may have is the vendor's to say."""
+
+    role: Role
+    content: str | Annotated[list[Any], Field(min_length=1)] | None = None
+    name: str | None = None
+    tool_calls: list[Any] | None = None
+    tool_call_id: str | None = None
+
+
+class RelayedTool(StrictModel):
+    """Vendors have kinds of tools of their own."""
+
+    type: str
+
+
+class RelayedRequest(Settings):
+    """What is checked of a request before it is handed on to a vendor.
+
+    The fields below are lists and words that vendors add to; of these only the type is checked.
+    """
+
+    messages: Several[RelayedMessage] = Field(min_length=1, max_length=MOST_ITEMS)
+    tools: Several[RelayedTool] | None = None
+    functions: Several[dict[str, Any]] | None = None
+    response_format: dict[str, Any] | None = None
+    modalities: Several[str] | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None

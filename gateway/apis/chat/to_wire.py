@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from gateway.apis._approval_text import question
+from gateway.apis._calls import free_text
 from gateway.apis._wire import DONE, error_body, frame
 from gateway.apis.chat.messages import answer_of, said_in, to_tool_call
 from gateway.errors import RunInterrupted
@@ -64,6 +65,7 @@ class Chunks:
         self._say = self._scored if turn.wire.get("logprobs") else self._text
         self._legacy = bool(turn.wire.get("legacy"))
         self._calls: dict[str, int] = {}
+        self._custom: set[str] = set()
         self._said = False
         self._gap = False
 
@@ -77,6 +79,8 @@ class Chunks:
                 return self._delta(b'"refusal":', text)
             case RunStarted():
                 return self._chunk(ROLE)
+            case ItemDone(item=ToolCall(type="custom") as call):
+                return self._input(call)
             case ItemDone(item=ApprovalRequest() as request):
                 self._gap = self._said
                 return self._text(TextDelta(request.id, question(request)))
@@ -117,13 +121,23 @@ class Chunks:
 
     def _call(self, call: ToolCall) -> bytes:
         index = self._calls[call.id] = len(self._calls)
+        if call.type == "custom":
+            self._custom.add(call.id)
+            begun = {"id": call.call_id, "type": "custom", "custom": {"name": call.name, "input": ""}}
+            return self._chunk({"tool_calls": [{"index": index, **begun}]})
         if not self._legacy:
             return self._chunk({"tool_calls": [{"index": index, **to_tool_call(call)}]})
         # There is no place for a second one.
         return b"" if index else self._chunk({"function_call": to_function_call(call)})
 
+    def _input(self, call: ToolCall) -> bytes:
+        """What a custom tool is called with: known only when the JSON around it is whole."""
+        if call.id not in self._custom:
+            return b""
+        return self._chunk({"tool_calls": [{"index": self._calls[call.id], "custom": {"input": free_text(call)}}]})
+
     def _arguments(self, item_id: str, text: str) -> bytes:
-        if (index := self._calls.get(item_id)) is None:
+        if (index := self._calls.get(item_id)) is None or item_id in self._custom:
             return b""
         if not self._legacy:
             return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": text}}]})

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gateway.agents.spec import ToolGrant
 from gateway.apis._body import MOST_TOOLS, Several
+from gateway.apis._custom_tools import custom_tool
 from gateway.apis._requests import Function, JsonObject, to_tool, writable
 from gateway.apis._wire import explain
 from gateway.apis.responses.mcp_tool import MOST_SERVERS, McpTool, server_echo, to_server
@@ -19,14 +20,6 @@ from gateway.errors import InvalidRequest
 from gateway.ports import ToolSpec
 
 Json = dict[str, Any]
-
-INPUT: Json = {
-    "type": "object",
-    "properties": {"input": {"type": "string", "description": "The whole input of the tool, as plain text."}},
-    "required": ["input"],
-    "additionalProperties": False,
-}
-"""The schema of a custom tool for models that know functions only."""
 
 
 class FunctionTool(Function):
@@ -94,7 +87,7 @@ def read_tools(raw: Sequence[Json]) -> Tools:
     for number, one in enumerate(raw):
         match read(one, SERVED, f"tools[{number}]"):
             case CustomTool() as tool:
-                specs.append(custom_tool(tool, f"tools[{number}].format"))
+                specs.append(to_custom(tool, f"tools[{number}].format"))
                 shown = {"name": tool.name, "description": tool.description, "format": tool.format or {"type": "text"}}
                 echo.append({"type": "custom", **shown})
             case FunctionTool() as tool:
@@ -157,15 +150,12 @@ def not_served(kind: object, where: str) -> InvalidRequest:
     )
 
 
-def custom_tool(tool: CustomTool, where: str) -> ToolSpec:
-    description = tool.description or ""
+def to_custom(tool: CustomTool, where: str) -> ToolSpec:
     match read(tool.format or {"type": "text"}, FORMATS, where):
         case GrammarFormat(syntax=syntax, definition=definition):
-            form = "regular expression" if syntax == "regex" else "Lark grammar"
-            description = f"{description}\n\nThe input must match this {form}:\n{definition}".strip()
+            return custom_tool(tool.name, tool.description, (syntax, definition))
         case _:
-            pass
-    return ToolSpec(name=tool.name, description=description, schema=INPUT, type="custom")
+            return custom_tool(tool.name, tool.description)
 
 
 def function_echo(tool: FunctionTool) -> Json:

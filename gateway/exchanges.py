@@ -6,7 +6,25 @@ one without the other. Whoever leaves something out of what a model sees cuts he
 
 from collections.abc import Sequence
 
-from gateway.items import File, Image, Item, Message, Reasoning, Refusal, Summary, Text, ToolCall, ToolResult
+from gateway.items import (
+    Approval,
+    ApprovalRequest,
+    Compaction,
+    File,
+    Foreign,
+    Image,
+    Item,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Summary,
+    Text,
+    ToolCall,
+    ToolList,
+    ToolResult,
+    dump,
+)
 
 BYTES_PER_TOKEN = 4
 """What a token is taken to be, of UTF-8. Only the provider knows; English has a little more, code a little less."""
@@ -80,6 +98,38 @@ def tokens(item: Item) -> int:
             return FRAME + length(text)
         case _:
             return 0
+
+
+def size_of(item: Item) -> int:
+    """Characters of what it says, counted without looking at them: a URL of data is as long as it is."""
+    match item:
+        case Message(content=parts) | ToolResult(content=parts):
+            return sum(map(part_size, parts))
+        case Reasoning(text=text, summary=summary, sealed=sealed):
+            return len(text) + len(summary) + len(sealed)
+        case ToolCall(arguments=arguments) | ApprovalRequest(arguments=arguments):
+            return len(arguments)
+        case Approval(reason=reason):
+            return len(reason)
+        case Compaction(text=text, sealed=sealed):
+            return len(text) + len(sealed)
+        case Summary(text=text):
+            return len(text)
+        case ToolList():
+            # Mostly schemas; there is one in a conversation, and not in each turn.
+            return len(dump(item))
+        case Foreign(told=shown):
+            return sum(map(size_of, shown))
+
+
+def part_size(part: Part) -> int:
+    match part:
+        case Text(text=text) | Refusal(text=text):
+            return len(text)
+        case Image(url=url):
+            return len(url)
+        case File(data=data, url=url):
+            return len(data) + len(url)
 
 
 def length(text: str) -> int:

@@ -306,7 +306,21 @@ class Summary:
     kind: Literal["summary"] = "summary"
 
 
-Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | ToolList | Compaction | Summary
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """What a tool did that ran elsewhere, as the client has it from there. `wire` is the item in the client's shape, kept
+    for the client; `told` is what a model is shown in its place, nothing of an item that tells it nothing.
+    """
+
+    id: str
+    wire: dict[str, Any]
+    told: tuple[ToolCall | ToolResult, ...] = ()
+    kind: Literal["foreign"] = "foreign"
+
+
+Item = (
+    Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | ToolList | Compaction | Summary | Foreign
+)
 
 # Told by `kind` which one it is, it does not try them all: reading takes a fifth of the time.
 _item: TypeAdapter[Item] = TypeAdapter(Annotated[Item, Field(discriminator="kind")])
@@ -339,34 +353,11 @@ def load(body: bytes | str) -> Item:
     return _item.validate_json(body)
 
 
-def size_of(item: Item) -> int:
-    """Characters of what it says, counted without looking at them: a URL of data is as long as it is."""
-    match item:
-        case Message(content=parts) | ToolResult(content=parts):
-            return sum(map(part_size, parts))
-        case Reasoning(text=text, summary=summary, sealed=sealed):
-            return len(text) + len(summary) + len(sealed)
-        case ToolCall(arguments=arguments) | ApprovalRequest(arguments=arguments):
-            return len(arguments)
-        case Approval(reason=reason):
-            return len(reason)
-        case Compaction(text=text, sealed=sealed):
-            return len(text) + len(sealed)
-        case Summary(text=text):
-            return len(text)
-        case ToolList():
-            # Mostly schemas; there is one in a conversation, and not in each turn.
-            return len(dump(item))
-
-
-def part_size(part: Part) -> int:
-    match part:
-        case Text(text=text) | Refusal(text=text):
-            return len(text)
-        case Image(url=url):
-            return len(url)
-        case File(data=data, url=url):
-            return len(data) + len(url)
+def told(items: Sequence[Item]) -> Sequence[Item]:
+    """The items with what a model is told of foreign ones in their place."""
+    if not any(isinstance(item, Foreign) for item in items):
+        return items
+    return [each for item in items for each in (item.told if isinstance(item, Foreign) else (item,))]
 
 
 def pending_calls(history: Sequence[Item]) -> list[ToolCall]:

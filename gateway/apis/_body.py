@@ -2,11 +2,19 @@
 
 from typing import Annotated, TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.errors import InvalidRequest
 
 Element = TypeVar("Element")
+
+
+class Strict(BaseModel):
+    """A part of a body whose fields take no other type for theirs: `"true"` and 1 are no booleans, `"5"` is no number.
+    A whole number is a number."""
+
+    model_config = ConfigDict(strict=True)
+
 
 Several = Annotated[list[Element], Field(fail_fast=True)]
 """A list of a body. Only its first error is looked for: a million of them would not fit into memory."""

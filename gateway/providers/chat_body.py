@@ -17,6 +17,7 @@ from gateway.items import (
     ApprovalRequest,
     Compaction,
     File,
+    Foreign,
     Image,
     Item,
     Message,
@@ -158,7 +159,7 @@ class Conversation:
                     if any(item is left for left in self._results.get(item.call_id, ())):
                         self._flush()
                         self._take(item.call_id)
-                case ApprovalRequest() | Approval() | ToolList() | Compaction() | Summary():
+                case ApprovalRequest() | Approval() | ToolList() | Compaction() | Summary() | Foreign():
                     pass
                 case _:
                     assert_never(item)

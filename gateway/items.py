@@ -308,7 +308,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """What a tool did that ran elsewhere, as the client has it from there. `wire` is the item in the client's shape, kept
+    """What a tool did that ran elsewhere, as the client has it. `wire` is the item in the client's shape, kept
     for the client; `told` is what a model is shown in its place, nothing of an item that tells it nothing.
     """
 

@@ -92,7 +92,8 @@ def response_format(form: Mapping[str, Any] | None) -> Json | None:
 
 
 def tool_body(spec: ToolSpec) -> Json:
-    function: Json = {"name": spec.name, "description": spec.description, "parameters": spec.schema}
+    described = {"description": spec.description} if spec.description else {}
+    function: Json = {"name": spec.name, **described, "parameters": spec.schema}
     if spec.strict is not None:
         function["strict"] = spec.strict
     return {"type": "function", "function": function}

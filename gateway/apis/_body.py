@@ -8,14 +8,6 @@ from gateway.errors import InvalidRequest
 
 Element = TypeVar("Element")
 
-
-class Strict(BaseModel):
-    """A part of a body whose fields take no other type for theirs: `"true"` and 1 are no booleans, `"5"` is no number.
-    A whole number is a number."""
-
-    model_config = ConfigDict(strict=True)
-
-
 Several = Annotated[list[Element], Field(fail_fast=True)]
 """A list of a body. Only its first error is looked for: a million of them would not fit into memory."""
 MOST_ITEMS = 10_000
@@ -28,6 +20,12 @@ LARGEST = 2**63 - 1
 """The largest integer that everything a request passes through can hold."""
 MOST_VALUES = 100_000
 """Values in one body, of any kind. Those cost some 50 ms and 50 MB; 20 MB of empty objects hold 70 times as many."""
+
+
+class StrictModel(BaseModel):
+    """A body, or a part of one, whose values are of the types that they should be: `"2"` is no number, `1` no truth."""
+
+    model_config = ConfigDict(strict=True)
 
 
 def refuse_too_many_values(body: bytes | bytearray, most: int = MOST_VALUES) -> None:

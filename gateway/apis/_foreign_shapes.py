@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field, ValidationError
 
-from gateway.apis._body import MOST_TOOLS, Several, Strict
+from gateway.apis._body import MOST_TOOLS, Several, StrictModel
 from gateway.apis._requests import FormatType, JsonObject, writable
 from gateway.apis._wire import explain
 from gateway.errors import InvalidRequest
@@ -18,7 +18,7 @@ Kinds = Mapping[str, type["Shape"]]
 Working = Literal["in_progress", "completed", "incomplete"]
 
 
-class Shape(Strict):
+class Shape(StrictModel):
     """`prefix` begins the ids of such items, `missing` has the values of what a client may leave out and a reader
     needs, and `kinds` the fields that hold objects of several types."""
 

@@ -3,8 +3,9 @@
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, Field
 
+from gateway.apis._body import StrictModel
 from gateway.errors import InvalidRequest
 from gateway.json_schema.fault import schema_fault
 from gateway.ports import ToolSpec
@@ -23,18 +24,18 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(writable)]
 """A part of a body that is passed on as it came."""
 
 
-class Function(BaseModel):
+class Function(StrictModel):
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     description: str | None = None
     parameters: JsonObject | None = None
     strict: bool | None = None
 
 
-class FunctionName(BaseModel):
+class FunctionName(StrictModel):
     name: str
 
 
-class JsonSchema(BaseModel):
+class JsonSchema(StrictModel):
     name: str | None = None
     description: str | None = None
     schema_: JsonObject | None = Field(None, alias="schema")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gateway.errors import ProviderError
 from gateway.exchanges import is_instruction
-from gateway.items import Compaction, Item, Message, Text, ToolCall, ToolList, ToolResult, new_id
+from gateway.items import Compaction, Item, Message, Text, ToolCall, ToolList, ToolResult, new_id, told
 from gateway.ports import ModelCall
 from gateway.window import tokens_of
 
@@ -28,8 +28,9 @@ of a conversation whose instructions, tools and newest question alone are longer
 
 
 def compacted(history: Sequence[Item]) -> Sequence[Item]:
-    """What a model is shown of the history: all of it but for lists of tools, if there is no compaction in it."""
-    history = [item for item in history if not isinstance(item, ToolList)]
+    """What a model is shown of the history: all of it but for lists of tools, if there is no compaction in it; of what
+    tools did elsewhere, what is `told` of it."""
+    history = [item for item in told(history) if not isinstance(item, ToolList)]
     place = max((n for n, item in enumerate(history) if isinstance(item, Compaction)), default=-1)
     if place < 0:
         return history

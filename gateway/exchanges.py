@@ -6,7 +6,18 @@ one without the other. Whoever leaves something out of what a model sees cuts he
 
 from collections.abc import Sequence
 
-from gateway.items import File, Image, Item, Message, Reasoning, Refusal, Summary, Text, ToolCall, ToolResult
+from gateway.items import (
+    File,
+    Image,
+    Item,
+    Message,
+    Reasoning,
+    Refusal,
+    Summary,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 
 BYTES_PER_TOKEN = 4
 """What a token is taken to be, of UTF-8. Only the provider knows; English has a little more, code a little less."""

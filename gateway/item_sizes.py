@@ -7,6 +7,7 @@ from gateway.items import (
     ApprovalRequest,
     Compaction,
     File,
+    Foreign,
     Image,
     Item,
     Message,
@@ -56,6 +57,9 @@ def _size_of(item: Item) -> int:
         case ToolList():
             # Mostly schemas; there is one in a conversation, and not in each turn.
             return len(dump(item))
+        case Foreign(wire=wire):
+            # As long as what is told of it, or longer.
+            return len(orjson.dumps(wire))
 
 
 def part_size(part: Part) -> int:

@@ -306,7 +306,21 @@ class Summary:
     kind: Literal["summary"] = "summary"
 
 
-Item = Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | ToolList | Compaction | Summary
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """What a tool did that ran elsewhere, as the client has it. `wire` is the item in the client's shape, kept
+    for the client; `told` is what a model is shown in its place, nothing of an item that tells it nothing.
+    """
+
+    id: str
+    wire: dict[str, Any]
+    told: tuple[ToolCall | ToolResult, ...] = ()
+    kind: Literal["foreign"] = "foreign"
+
+
+Item = (
+    Message | Reasoning | ToolCall | ToolResult | ApprovalRequest | Approval | ToolList | Compaction | Summary | Foreign
+)
 
 # Told by `kind` which one it is, it does not try them all: reading takes a fifth of the time.
 _item: TypeAdapter[Item] = TypeAdapter(Annotated[Item, Field(discriminator="kind")])
@@ -337,6 +351,13 @@ def _is_plain_text(part: Part) -> bool:
 def load(body: bytes | str) -> Item:
     """The item that `dump` wrote."""
     return _item.validate_json(body)
+
+
+def told(items: Sequence[Item]) -> Sequence[Item]:
+    """The items with what a model is told of foreign ones in their place."""
+    if not any(isinstance(item, Foreign) for item in items):
+        return items
+    return [each for item in items for each in (item.told if isinstance(item, Foreign) else (item,))]
 
 
 def pending_calls(history: Sequence[Item]) -> list[ToolCall]:

@@ -18,6 +18,7 @@ from gateway.items import (
     ApprovalRequest,
     Compaction,
     File,
+    Foreign,
     Image,
     Item,
     Message,
@@ -297,6 +298,8 @@ def one_to_wire(item: Item) -> Wire:
         case Summary(id=id, text=said, digest=digest):
             shown = [{"type": "summary_text", "text": said}]
             return {"id": id, "type": "compaction", "encrypted_content": digest, "summary": shown}
+        case Foreign(wire=wire):
+            return wire
 
 
 def parts_in(parts: Iterable[Part]) -> list[Wire]:

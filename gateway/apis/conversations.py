@@ -3,13 +3,14 @@
 import time
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.agents.catalog import Catalog
 from gateway.agents.spec import AgentSpec
+from gateway.apis._body import StrictModel
 from gateway.apis._idempotency import IdempotencyKeys, replayed
 from gateway.apis._include import included, shown
 from gateway.apis._items import Wire, metadata_of, to_items
@@ -25,16 +26,16 @@ NOBODY = AgentSpec(name="", model="")
 """Items added by hand are a turn that no agent answered."""
 
 
-class CreateBody(BaseModel):
+class CreateBody(StrictModel):
     items: list[dict[str, Any]] | None = Field(None, max_length=20)
     metadata: dict[str, str] | None = None
 
 
-class UpdateBody(BaseModel):
+class UpdateBody(StrictModel):
     metadata: dict[str, str] | None
 
 
-class ItemsBody(BaseModel):
+class ItemsBody(StrictModel):
     items: list[dict[str, Any]] = Field(max_length=20)
 
 

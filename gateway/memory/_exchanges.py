@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gateway.exchanges import exchanges, is_instruction, is_question, steps, tokens
-from gateway.items import Item, Message, Reasoning, Summary, ToolCall
+from gateway.items import Item, Message, Reasoning, Summary, ToolCall, told
 from gateway.ports import Turn
 
 
@@ -55,7 +55,7 @@ def new_input(turn: Turn, said: Sequence[Item]) -> range:
 
     A client that sends the whole conversation each time sends old things as well.
     """
-    new = [item for item in turn.input if not is_instruction(item) and not isinstance(item, Summary)]
+    new = [item for item in told(turn.input) if not is_instruction(item) and not isinstance(item, Summary)]
     spoken = [place for place, item in enumerate(new) if is_answer(item)]
     new = new[spoken[-1] + 1 :] if spoken else new
     if new:

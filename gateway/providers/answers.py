@@ -143,7 +143,7 @@ def decoder(call: ModelCall, target: Target, *, trusted: bool = True) -> ChunkDe
     stops = bool(call.options.get("stop"))
     name = target.provider.name
     kind = ScoredDecoder if call.options.get("logprobs") else ChunkDecoder
-    return kind(name, target.id, call.items, stops=stops, trusted=trusted, secrets=target.secrets)
+    return kind(name, target.id, call.items, stops=stops, trusted=trusted, secrets=target.secrets, tools=call.tools)
 
 
 async def whole(reply: Reply, most: int) -> bytes:

@@ -17,6 +17,7 @@ from gateway.items import (
     ApprovalRequest,
     Compaction,
     File,
+    Foreign,
     Image,
     Item,
     Message,
@@ -91,7 +92,8 @@ def response_format(form: Mapping[str, Any] | None) -> Json | None:
 
 
 def tool_body(spec: ToolSpec) -> Json:
-    function: Json = {"name": spec.name, "description": spec.description, "parameters": spec.schema}
+    described = {"description": spec.description} if spec.description else {}
+    function: Json = {"name": spec.name, **described, "parameters": spec.schema}
     if spec.strict is not None:
         function["strict"] = spec.strict
     return {"type": "function", "function": function}
@@ -158,7 +160,7 @@ class Conversation:
                     if any(item is left for left in self._results.get(item.call_id, ())):
                         self._flush()
                         self._take(item.call_id)
-                case ApprovalRequest() | Approval() | ToolList() | Compaction() | Summary():
+                case ApprovalRequest() | Approval() | ToolList() | Compaction() | Summary() | Foreign():
                     pass
                 case _:
                     assert_never(item)

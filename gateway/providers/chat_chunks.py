@@ -23,8 +23,10 @@ from gateway.events import (
     TextDelta,
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, new_id
+from gateway.ports import ToolSpec
 from gateway.providers.chat_ending import FINISHES, broken_off, is_error, read_usage, truncated
 from gateway.providers.chat_shapes import WrongShape, delta_size, joined_blocks
+from gateway.providers.item_ids import call_item_id
 from gateway.providers.vendor_errors import from_body, too_large, without_secrets
 
 LONGEST_CALL_ID = 64
@@ -57,7 +59,7 @@ class ChunkDecoder:
     """`feed` the chunks, then `end` once. Events are appended to the list that is passed in.
 
     `model` is the id that StepDone names, `provider` whose opaque state it is, `items` the history (new call ids must
-    differ from those in it), `secrets` what no error may show.
+    differ from those in it), `secrets` what no error may show, `tools` what the model was offered.
 
     An answer with neither text nor calls that claims to be whole is an error (it is how a failed tool call looks with
     some vendors), unless a stop sequence may have ended it (`stops`) or the vendor counted tokens for it; `trusted`
@@ -85,6 +87,7 @@ class ChunkDecoder:
         "_taken",
         "_text",
         "_thoughts",
+        "_tools",
         "_trusted",
         "_usage",
         "_waiting",
@@ -100,10 +103,11 @@ class ChunkDecoder:
         stops: bool = False,
         trusted: bool = True,
         secrets: Sequence[str] = (),
+        tools: Sequence[ToolSpec] = (),
     ) -> None:
         self.finish: str | None = None
         self._provider, self._model, self._items = provider, model, items
-        self._stops, self._trusted, self._secrets = stops, trusted, secrets
+        self._stops, self._trusted, self._secrets, self._tools = stops, trusted, secrets, tools
         self._message_id = self._reasoning_id = self._field = ""
         self._text: list[str] = []
         self._refused: list[str] = []
@@ -318,11 +322,11 @@ class ChunkDecoder:
     def _start(self, call: CallFragments, out: list[ModelEvent]) -> ToolCall:
         self._close_reasoning(out)
         self._close_message(out)
-        call_id = self._free_id(call.wire_id)
+        item_id, call_id = call_item_id(call.name, self._tools), self._free_id(call.wire_id)
         state = {"provider": self._provider, **call.state} if call.state else {}
         if len(call.wire_id) > LONGEST_CALL_ID:
             state = {"provider": self._provider, **state, "wire_id": call.wire_id}
-        call.item = ToolCall(id=new_id("fc"), call_id=call_id, name=call.name, arguments="", state=state)
+        call.item = ToolCall(id=item_id, call_id=call_id, name=call.name, arguments="", state=state)
         self._started(call.item, out)
         self._output = True
         return call.item

@@ -20,6 +20,7 @@ from gateway.errors import ProviderError
 from gateway.events import ArgumentsDelta, ItemDone, ItemStarted, ModelEvent, StepDone, TextDelta
 from gateway.items import Item, Message, Part, Text, ToolCall, ToolResult, new_id
 from gateway.ports import ModelCall, ToolSpec
+from gateway.providers.item_ids import call_item_id
 from gateway.providers.targets import Answer, LaneClient, Target
 from gateway.providers.unicode import clean, cleaned
 
@@ -70,7 +71,7 @@ class SchemaTools:
             schema = step_schema(open_to_it, answer_schema or SOMETHING, name if may_answer else "")
             options["response_format"] = {"type": "json_schema", "name": "step", "schema": schema, "strict": True}
         answer = self._lane.begin(replace(call, items=items, tools=(), options=options), target)
-        return SchemaAnswer(answer, name) if tools else answer
+        return SchemaAnswer(answer, name, call.tools) if tools else answer
 
 
 def answer_name(tools: Sequence[ToolSpec]) -> str:
@@ -233,9 +234,10 @@ def message(role: Any, *parts: Part) -> Message:
 class SchemaAnswer:
     """Reads the JSON of one step out of the text of another answer, while it arrives. `name`: see `answer_name`."""
 
-    def __init__(self, answer: Answer[ModelEvent], name: str) -> None:
+    def __init__(self, answer: Answer[ModelEvent], name: str, tools: Sequence[ToolSpec] = ()) -> None:
         self._answer = answer
         self._name = name
+        self._tools = tools
         self._begins = re.compile(ANSWER_BEGINS.format(name=name))
         self._text = ""
         self._said = ""
@@ -337,7 +339,8 @@ class SchemaAnswer:
         if clean(arguments) != arguments:
             # Left as the escapes they were, for the model to be told of: a tool must not act on a guess.
             arguments = json.dumps(said["arguments"])
-        call = ToolCall(id=new_id("fc"), call_id=new_id("call"), name=clean(said["tool"]), arguments=arguments)
+        name = clean(said["tool"])
+        call = ToolCall(id=call_item_id(name, self._tools), call_id=new_id("call"), name=name, arguments=arguments)
         out += [ItemStarted(replace(call, arguments="")), ArgumentsDelta(call.id, arguments), ItemDone(call)]
 
 

@@ -34,7 +34,8 @@ from gateway.events import (
     Usage,
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, ToolResult, new_id
-from gateway.ports import ModelCall
+from gateway.ports import ModelCall, ToolSpec
+from gateway.providers.item_ids import call_item_id
 from gateway.providers.targets import Answer, Target
 from gateway.providers.vendor_errors import from_body
 
@@ -106,13 +107,13 @@ class WrittenSteps:
             when = step.get("when")
             if when is None:
                 self._steps.remove(step)
-                return written(step)
+                return written(step, call.tools)
             if when == tool or (not tool and str(when).lower() in asked.lower()):
-                return written(step)
+                return written(step, call.tools)
         return ProviderError("The script has no step for this.", code="script_ended")
 
 
-def written(step: Mapping[str, Any]) -> Said:
+def written(step: Mapping[str, Any], tools: Sequence[ToolSpec]) -> Said:
     """What a step of a YAML script says."""
     if error := step.get("error"):
         return from_body("scripted", {"error": error}, error.get("status"))
@@ -125,7 +126,8 @@ def written(step: Mapping[str, Any]) -> Said:
     for one in cast(list[dict[str, Any]], calls if isinstance(calls, list) else [calls]):
         given: Any = one.get("arguments", {})
         arguments = given if isinstance(given, str) else orjson.dumps(given).decode()
-        items.append(ToolCall(id=new_id("fc"), call_id=new_id("call"), name=str(one["name"]), arguments=arguments))
+        name = str(one["name"])
+        items.append(ToolCall(id=call_item_id(name, tools), call_id=new_id("call"), name=name, arguments=arguments))
     return items
 
 

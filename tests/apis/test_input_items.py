@@ -98,8 +98,8 @@ async def test_what_the_tools_of_another_service_did_is_kept_where_it_says_somet
 @pytest.mark.parametrize(
     ("item", "param"),
     [
-        ({"type": "web_search_call", "id": "ws_1", "status": "completed"}, "input[0].type"),
-        ({"type": "computer_call_output", "call_id": "c"}, "input[0].type"),
+        ({"type": "web_search_call", "id": "ws_1", "status": "completed"}, "input[0].action"),
+        ({"type": "computer_call_output", "call_id": "c"}, "input[0].output"),
         ({"content": "who?"}, "input[0].type"),
         ({"type": "custom_tool_call", "call_id": "c", "name": "sql"}, "input[0].input"),
         ({"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}]}, "input[0].content[0].file_id"),

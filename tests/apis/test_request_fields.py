@@ -3,8 +3,10 @@
 import openai
 import pytest
 
+from gateway.providers.settings import ProviderSettings
 from gateway.tools.settings import ServerSettings
 from tests.conftest import call, say
+from tests.upstream import upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +31,32 @@ pytestmark = pytest.mark.anyio
         ({"text": {"verbosity": "loud"}}, "text.verbosity"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
         ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
+        ({"background": "yes"}, "background"),
+        ({"background": 1}, "background"),
+        ({"stream": "true"}, "stream"),
+        ({"store": "false"}, "store"),
+        ({"parallel_tool_calls": 0}, "parallel_tool_calls"),
+        ({"max_tool_calls": "5"}, "max_tool_calls"),
+        ({"max_tool_calls": True}, "max_tool_calls"),
+        ({"temperature": "1"}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"prompt_cache_options": {"mode": "always"}}, "prompt_cache_options.mode"),
+        ({"prompt_cache_options": {"prewarm": 1}}, "prompt_cache_options.prewarm"),
+        ({"prompt_cache_options": {"comparison_response_id": 5}}, "prompt_cache_options.comparison_response_id"),
+        ({"moderation": {}}, "moderation.model"),
+        ({"moderation": {"model": "m", "policy": {"input": {"mode": "ask"}}}}, "moderation.policy.input.mode"),
+        ({"access_programs": {"cyber": "any"}}, "access_programs.cyber"),
+        ({"image": {"context_compression": "yes"}}, "image.context_compression"),
+        ({"text": {"format": {}}}, "text.format.type"),
+        ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
+        ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
+        ({"text": {"format": {"type": "json_schema", "name": "a b", "schema": {}}}}, "text.format.name"),
+        ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {}, "strict": 1}}}, "text.format.strict"),
+        ({"conversation": 5}, "conversation"),
+        ({"conversation": {}}, "conversation"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {"type": "array"}}]}, "tools[0].parameters"),
+        ({"tools": [{"type": "function", "name": "f", "strict": "yes"}]}, "tools[0].strict"),
         ({"tools": [{"name": "x"}]}, "tools[0].type"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
         ({"tools": [{"type": "function", "name": "a b"}]}, "tools[0].name"),
@@ -42,11 +70,22 @@ async def test_a_wrong_value_of_a_known_field_is_refused_by_name(start_gateway, 
     assert set(error) == {"message", "type", "param", "code"}
 
 
+@pytest.mark.parametrize("conversation", ["", {"id": ""}])
+async def test_a_conversation_without_a_name_is_not_found(start_gateway, conversation):
+    body = {"model": "helper", "input": "hi", "conversation": conversation}
+    async with start_gateway() as gateway:
+        answer = await gateway.http.post("/v1/responses", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "conversation")
+
+
 async def test_fields_that_nobody_knows_yet_are_ignored(start_gateway):
     body = {
         "model": "helper",
         "input": "hi",
         "access_programs": {},
+        "moderation": {"model": "omni-moderation-latest", "policy": {"input": {"mode": "score"}, "output": None}},
+        "prompt_cache_options": {"mode": "implicit", "ttl": "30m", "prewarm": False},
+        "temperature": 1,
         "image": {"context_compression": "auto"},
         "never_heard_of": [1],
         "service_tier": "flex",
@@ -65,7 +104,7 @@ async def test_fields_that_nobody_knows_yet_are_ignored(start_gateway):
     assert answer["output"][0]["content"][0]["text"] == "hello"
     shown = {name: answer[name] for name in ("max_tool_calls", "truncation", "prompt_cache_key", "service_tier")}
     assert shown == {"max_tool_calls": 3, "truncation": "auto", "prompt_cache_key": "k", "service_tier": "default"}
-    assert set(options) == {"reasoning_effort"}
+    assert options == {"reasoning_effort": "low", "temperature": 1}
 
 
 @pytest.mark.parametrize("fields", [{"top_logprobs": 2}, {"include": ["message.output_text.logprobs"]}])
@@ -133,3 +172,13 @@ async def test_a_tool_that_is_not_served_is_refused_by_its_name(start_gateway, k
             await gateway.openai.responses.create(model="helper", input="?", tools=[{"type": kind}])
     assert (refused.value.param, refused.value.code) == ("tools[0].type", "invalid_value")
     assert "not served" in refused.value.message
+
+
+async def test_a_function_without_a_description_is_offered_without_one(start_gateway, home):
+    (home / "agents" / "asked.yaml").write_text("name: asked\nmodel: fake/m\n")
+    async with upstream({"text": "ok"}) as provider:
+        fake = ProviderSettings(name="fake", base_url=provider.url)
+        async with start_gateway(providers={"fake": fake}) as gateway:
+            await gateway.openai.responses.create(model="asked", input="?", tools=[{"type": "function", "name": "f"}])
+    (tool,) = provider.requests[0]["tools"]
+    assert tool["function"] == {"name": "f", "parameters": {"type": "object", "properties": {}}}

@@ -8,9 +8,9 @@ def promise(id: str, area: str, source: str, behaviour: str, *tests: str, **more
     return Requirement(id=id, area=area, source=source, behaviour=behaviour, tests=named, **more)
 
 
-def elsewhere(id: str, area: str, source: str, behaviour: str, *tests: str) -> Requirement:
+def elsewhere(id: str, area: str, source: str, behaviour: str, *tests: str, **more: str) -> Requirement:
     """A promise whose tests stand with the feature."""
-    return Requirement(id=id, area=area, source=source, behaviour=behaviour, tests=tests)
+    return Requirement(id=id, area=area, source=source, behaviour=behaviour, tests=tests, **more)
 
 
 def case(id: str, behaviour: str, *tests: str) -> Requirement:
@@ -128,6 +128,24 @@ PROMISED = (
         "Items come back in every shape: without type, id, status, with foreign ids, calls and their outputs.",
         "test_an_item_may_come_back_in_any_shape",
         "test_parallel_calls_come_back_with_their_outputs_behind_them",
+    ),
+    elsewhere(
+        "foreign-items",
+        "Responses",
+        REFERENCE + "Responses, `input`",
+        "Items of OpenAI's own tools are checked, kept and read back; a model is told of calls and results.",
+        "tests/apis/test_foreign_items.py::test_they_are_read_back_as_they_came_and_as_the_client_has_them",
+        "tests/apis/test_foreign_items.py::test_a_model_is_told_what_was_called_and_what_came_of_it",
+        "tests/apis/test_foreign_items.py::test_one_that_is_not_whole_is_refused_with_its_place",
+        divergence="Tools and settings that such items bring are kept and not used; a model is not shown made images.",
+        short="tools and settings that items of OpenAI's own tools bring are kept and not used",
+    ),
+    elsewhere(
+        "item-ids",
+        "Responses",
+        REFERENCE + "Responses, the response object",
+        "Ids of calls begin with `fc_`, `ctc_`, `fs_` or `mcp_`.",
+        "tests/apis/test_item_ids.py::test_an_id_begins_with_what_the_call_is",
     ),
     promise(
         "item-reference",

@@ -35,6 +35,18 @@ UNSERVED = (
         "tools that OpenAI runs are refused with 400, but for `file_search` and `mcp`",
     ),
     missing(
+        "no-effect",
+        REFERENCE + "Responses",
+        "`moderation`, `access_programs`, `image`, `service_tier` and `prompt_cache_*` of a response.",
+        "moderation, access programs, the service tier and settings of images and caches are checked, and do nothing",
+    ),
+    missing(
+        "unknown-store",
+        REFERENCE + "File search",
+        "A vector store that is not there is refused before the run.",
+        "a `file_search` in a knowledge base that is not there fails as an item, and the model is told",
+    ),
+    missing(
         "mcp-call-error",
         "openai 2.54.0: a string; 3.52.0: an object",
         "`mcp_call.error` tells why a call failed.",

@@ -3,6 +3,7 @@
 An answer must be valid against the types of the `openai` package, strictly: no field of a wrong type, none missing.
 """
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from openai.types.responses import (
 from pydantic import BaseModel, TypeAdapter
 
 from gateway.providers.settings import ProviderSettings
-from tests.compat.model import reply
+from gateway.tools.settings import ServerSettings
+from tests.compat.model import called, reply
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +86,7 @@ ANSWERS: dict[str, Any] = {
     "POST /responses/input_tokens": InputTokenCountResponse,
     "POST /responses/compact": Compacted,
     "GET /responses/{response_id}": Response,
+    "POST /responses/{response_id}/cancel": Response,
     "GET /responses/{response_id}/input_items": ResponseItemList,
     "DELETE /responses/{response_id}": Deleted,
     "POST /conversations": Conversation,
@@ -106,8 +109,14 @@ FRAMES: dict[str, Any] = {
 MODELS = {"POST /embeddings": "local/all-minilm-l6-v2"}
 SETTINGS = {"POST /embeddings": {"providers": {"x": ProviderSettings(name="x", base_url="http://127.0.0.1:9")}}}
 """The model for vectors that comes with the gateway is there where its models are not scripted."""
-HOSTED = {"Web search", "File search"}
+HOSTED = {"Web search"}
 """Examples of tools that OpenAI runs."""
+REFUSED = {"DELETE /models/{model}": (403, "insufficient_permissions")}
+"""What is answered with an error: OpenAI deletes its customers' models only, and here is none that a client made."""
+SEARCHES = "File search"
+CANCELS = "POST /responses/{response_id}/cancel"
+STORE = "vs_1234567890"
+"""The vector store of that example."""
 
 
 def operation(example: dict[str, Any]) -> str:
@@ -119,25 +128,25 @@ def name(example: dict[str, Any]) -> str:
 
 
 def served(example: dict[str, Any]) -> bool:
-    return operation(example) in ANSWERS and example.get("title") not in HOSTED
+    return operation(example) in {*ANSWERS, *REFUSED} and example.get("title") not in HOSTED
 
 
 async def sent(gateway: Any, example: dict[str, Any]) -> Any:
     """The answer to the example, about objects that exist."""
     path, body = example["path"], example.get("body")
     if "{" in path:
-        path = path.format(**await made(gateway))
+        path = path.format(**await made(gateway, under_way=operation(example) == CANCELS))
     if body and "model" in body:
         body = {**body, "model": MODELS.get(operation(example), "helper")}
     return await gateway.http.request(example["method"], f"/v1{path}?{example.get('query', '')}", json=body)
 
 
-async def made(gateway: Any) -> dict[str, str]:
-    """Ids of objects."""
+async def made(gateway: Any, *, under_way: bool) -> dict[str, str]:
+    """Ids of objects. The response may be one that is still being made."""
     items = [{"type": "message", "role": "user", "content": "Hello!"}]
     conversation = await gateway.openai.conversations.create(items=items, metadata={"topic": "demo"})
     item = (await gateway.openai.conversations.items.list(conversation.id)).data[0]
-    response = await gateway.openai.responses.create(model="helper", input="Hello!")
+    response = await gateway.openai.responses.create(model="helper", input="Hello!", background=under_way)
     messages = [{"role": "user", "content": "Hello!"}]
     completion = await gateway.openai.chat.completions.create(model="helper", messages=messages, store=True)
     return {
@@ -151,10 +160,26 @@ async def made(gateway: Any) -> dict[str, str]:
 
 @pytest.mark.requirement("golden")
 @pytest.mark.parametrize("example", [one for one in EXAMPLES if served(one)], ids=name)
-async def test_an_example_is_answered_as_the_sdk_types_say(start_gateway, example):
-    async with start_gateway(*[reply] * 3, **SETTINGS.get(operation(example), {})) as gateway:
+async def test_an_example_is_answered_as_the_sdk_types_say(start_gateway, home, example):
+    steps, settings = [reply] * 3, SETTINGS.get(operation(example), {})
+    if operation(example) == CANCELS:
+        steps = [[asyncio.Event()], reply]
+    if example.get("title") == SEARCHES:
+        (home / "store").mkdir()
+        (home / "store" / "dragons.md").write_text("# Dragons\n\nAn ancient brown dragon has a strength of 27.\n")
+        bases = {"data": str(home / "index"), "knowledge_bases": {STORE: {"folder": str(home / "store")}}}
+        settings = {"servers": {"rag": ServerSettings(module="mcp_tools.rag", settings=bases)}}
+        steps = [[called("rag__search", f'{{"query": "brown dragon", "knowledge_base": "{STORE}"}}')], reply]
+    async with start_gateway(*steps, **settings) as gateway:
         answer = await sent(gateway, example)
+    if refused := REFUSED.get(operation(example)):
+        assert (answer.status_code, answer.json()["error"]["code"]) == refused
+        return
     assert answer.status_code == 200, answer.text
+    if example.get("title") == SEARCHES:
+        assert [item["type"] for item in answer.json()["output"]] == ["file_search_call", "message"]
+    if operation(example) == CANCELS:
+        assert answer.json()["status"] == "cancelled"
     if not (example.get("body") or {}).get("stream"):
         TypeAdapter(ANSWERS[operation(example)]).validate_json(answer.content)
         return

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from gateway.apis._body import MOST_TOOLS, Several
+from gateway.apis._body import MOST_TOOLS, Several, StrictModel
 from gateway.client_server import EVERY_TOOL, ClientServer, ToolFilter
 from gateway.errors import InvalidRequest
 from gateway.items import NO_SERVER
@@ -34,17 +34,17 @@ NOT_THE_CLIENTS = re.compile(
 """Headers that say how a request is sent. The gateway sends it."""
 
 
-class Filter(BaseModel):
+class Filter(StrictModel):
     tool_names: Several[str] | None = Field(None, max_length=MOST_TOOLS)
     read_only: bool | None = None
 
 
-class ApprovalFilter(BaseModel):
+class ApprovalFilter(StrictModel):
     always: Filter | None = None
     never: Filter | None = None
 
 
-class McpTool(BaseModel):
+class McpTool(StrictModel):
     type: Literal["mcp"]
     server_label: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
     server_url: str | None = Field(None, max_length=8192)

@@ -2,27 +2,38 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
-from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_TOOLS, Several
+from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_TOOLS, Several, StrictModel
 from gateway.apis._include import Included
 from gateway.apis._requests import FormatType, JsonObject, JsonSchema
 
 
-class ConversationReference(BaseModel):
+class ConversationReference(StrictModel):
     id: str
 
 
+def conversation_named(value: object) -> object:
+    """Told in one piece what is wrong, and not for each of the two forms."""
+    match value:
+        case None | str() | {"id": str()}:
+            return value
+        case _:
+            message = "expected the id of a conversation, or an object with it as 'id'"
+            raise PydanticCustomError("conversation_type", message)
+
+
 class TextFormat(JsonSchema):
-    type: FormatType = "text"
+    type: FormatType
 
 
-class TextOptions(BaseModel):
+class TextOptions(StrictModel):
     format: TextFormat | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
 
 
-class ReasoningOptions(BaseModel):
+class ReasoningOptions(StrictModel):
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
     generate_summary: Literal["auto", "concise", "detailed"] | None = None
@@ -30,25 +41,49 @@ class ReasoningOptions(BaseModel):
     mode: Literal["standard", "pro"] | None = None
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(StrictModel):
     """Obfuscation is padding against observers of encrypted traffic; none is made."""
 
     include_obfuscation: bool | None = None
 
 
-class PromptCacheOptions(BaseModel):
-    mode: str | None = None
+class PromptCacheOptions(StrictModel):
+    mode: Literal["implicit", "explicit"] | None = None
     ttl: Literal["30m", "12h"] | None = None
+    prewarm: bool | None = None
+    comparison_response_id: str | None = None
 
 
-class ContextManagement(BaseModel):
+class ModerationMode(StrictModel):
+    mode: Literal["score", "block"]
+
+
+class ModerationPolicy(StrictModel):
+    input: ModerationMode | None = None
+    output: ModerationMode | None = None
+
+
+class Moderation(StrictModel):
+    model: str
+    policy: ModerationPolicy | None = None
+
+
+class AccessPrograms(StrictModel):
+    cyber: Literal["standard", "daybreak_blue", "daybreak_red"] | None = None
+
+
+class ImageOptions(StrictModel):
+    context_compression: Literal["auto", "enabled", "disabled"] | None = None
+
+
+class ContextManagement(StrictModel):
     """`compact_threshold` is in tokens, as the gateway estimates them."""
 
     type: Literal["compaction"]
     compact_threshold: int | None = Field(None, ge=1, le=LARGEST)
 
 
-class PromptReference(BaseModel):
+class PromptReference(StrictModel):
     """The SDKs send `id`; OpenAI's documentation also shows `prompt_id`."""
 
     name: str = Field(validation_alias=AliasChoices("id", "prompt_id"))
@@ -56,11 +91,11 @@ class PromptReference(BaseModel):
     variables: JsonObject | None = None
 
 
-class ResponsesRequest(BaseModel):
+class ResponsesRequest(StrictModel):
     """https://platform.openai.com/docs/api-reference/responses/create, as far as this release serves it.
 
     `tools` and `tool_choice` are read by `tools.py`. Checked but without effect: `service_tier`, `stream_options`,
-    `prompt_cache_*`, and what `include` says of tools that are not served.
+    `prompt_cache_*`, `moderation`, `access_programs`, `image`, and what `include` says of tools that are not served.
     """
 
     model: str | None = None
@@ -68,7 +103,7 @@ class ResponsesRequest(BaseModel):
     input: str | Annotated[Several[dict[str, Any]], Field(max_length=MOST_ITEMS)] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
-    conversation: str | ConversationReference | None = None
+    conversation: Annotated[str | ConversationReference | None, BeforeValidator(conversation_named)] = None
     stream: bool | None = None
     store: bool | None = None
     background: bool | None = None
@@ -93,9 +128,12 @@ class ResponsesRequest(BaseModel):
     prompt_cache_key: str | None = None
     prompt_cache_options: PromptCacheOptions | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    moderation: Moderation | None = None
+    access_programs: AccessPrograms | None = None
+    image: ImageOptions | None = None
 
 
-class CompactRequest(BaseModel):
+class CompactRequest(StrictModel):
     """https://platform.openai.com/docs/api-reference/responses/compact. The last four have no effect."""
 
     model: str

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, Field, ValidationError
 
 from gateway.agents.spec import ToolGrant
-from gateway.apis._body import MOST_TOOLS, Several
+from gateway.apis._body import MOST_TOOLS, Several, StrictModel
 from gateway.apis._custom_tools import custom_tool
 from gateway.apis._requests import Function, JsonObject, to_tool, writable
 from gateway.apis._wire import explain
@@ -26,29 +26,29 @@ class FunctionTool(Function):
     type: Literal["function"]
 
 
-class TextFormat(BaseModel):
+class TextFormat(StrictModel):
     type: Literal["text"]
 
 
-class GrammarFormat(BaseModel):
+class GrammarFormat(StrictModel):
     type: Literal["grammar"]
     syntax: Literal["lark", "regex"]
     definition: str = Field(max_length=32_768)
 
 
-class CustomTool(BaseModel):
+class CustomTool(StrictModel):
     type: Literal["custom"]
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     description: str | None = None
     format: JsonObject | None = None
 
 
-class RankingOptions(BaseModel):
+class RankingOptions(StrictModel):
     ranker: Literal["auto", "default-2024-11-15"] | None = None
     score_threshold: float | None = Field(None, ge=0, le=0, description="What is found is shown, with its score.")
 
 
-class FileSearchTool(BaseModel):
+class FileSearchTool(StrictModel):
     type: Literal["file_search"]
     vector_store_ids: Several[str] = Field(min_length=1, max_length=MOST_TOOLS)
     max_num_results: int | None = Field(None, ge=1, le=50)
@@ -91,6 +91,7 @@ def read_tools(raw: Sequence[Json]) -> Tools:
                 shown = {"name": tool.name, "description": tool.description, "format": tool.format or {"type": "text"}}
                 echo.append({"type": "custom", **shown})
             case FunctionTool() as tool:
+                refuse_parameters(tool, f"tools[{number}].parameters")
                 specs.append(to_tool(tool))
                 echo.append(function_echo(tool))
             case FileSearchTool() as tool:
@@ -103,6 +104,18 @@ def read_tools(raw: Sequence[Json]) -> Tools:
             case _:
                 raise AssertionError(type(one))
     return Tools(specs, grants, servers, echo)
+
+
+def refuse_parameters(tool: FunctionTool, where: str) -> None:
+    """Raises InvalidRequest for parameters that are no object."""
+    kind: object = (tool.parameters or {}).get("type", "object")
+    if kind != "object":
+        raise InvalidRequest(
+            f"Invalid schema for function '{tool.name}': schema must be a JSON Schema of 'type: \"object\"', "
+            f"got 'type: \"{str(kind)[:64]}\"'.",
+            param=where,
+            code="invalid_function_parameters",
+        )
 
 
 def refuse_label(servers: Sequence[ClientServer], where: str) -> None:
@@ -168,22 +181,22 @@ def function_echo(tool: FunctionTool) -> Json:
     }
 
 
-class SearchChoice(BaseModel):
+class SearchChoice(StrictModel):
     type: Literal["file_search"]
 
 
-class NamedTool(BaseModel):
+class NamedTool(StrictModel):
     type: Literal["function", "custom"]
     name: str
 
 
-class ServerTool(BaseModel):
+class ServerTool(StrictModel):
     type: Literal["mcp"]
     server_label: str
     name: str | None = None
 
 
-class AllowedTools(BaseModel):
+class AllowedTools(StrictModel):
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"]
     tools: Several[Json] = Field(min_length=1, max_length=MOST_TOOLS)

@@ -5,6 +5,9 @@
 bears the ids of the promises that name it (`@pytest.mark.requirement(id)`), at least one.
 """
 
+from tests.compat.conversing import CONVERSING
+from tests.compat.differences import DIFFERENCES
+from tests.compat.features import FEATURES
 from tests.compat.long import LONG
 from tests.compat.promised import PROMISED
 from tests.compat.reported import REPORTED
@@ -65,4 +68,7 @@ UNSERVED = (
     ),
 )
 
-REQUIREMENTS: tuple[Requirement, ...] = (*WITH_CLIENTS, *PROMISED, *LONG, *REPORTED, *UNSERVED)
+ADDED = (*FEATURES, *CONVERSING)
+REQUIREMENTS: tuple[Requirement, ...] = (
+    *WITH_CLIENTS, *PROMISED, *LONG, *ADDED, *REPORTED, *DIFFERENCES, *UNSERVED
+)  # fmt: skip

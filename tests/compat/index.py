@@ -1,8 +1,38 @@
-"""Which promises say what of each operation, and of each field of a request.
+"""Which promises say what of each thing that a drop-in must get right, of each operation, of each field of a request.
 
-`test_index.py` compares both with `/openapi.json`: what is served and not here fails it, as does what is here and not
-served. Ids are those of `requirements.py`.
+`test_index.py` compares the latter two with `/openapi.json`: it fails for what is served and not here, or here and
+not served. Ids are those of `requirements.py`.
 """
+
+LINES = {
+    "Fixed paths come before those with an id; all are served with and without `/v1`.": "prefix route-order",
+    "Every failure has OpenAI's error body and status, and a request id, unknown paths and wrong keys too.": "errors",
+    "One id from created to completed, to what is read back and continued; stored before it is told.": (
+        "one-identity stored-before-told vllm-38227"
+    ),
+    "Numbered events without gaps, live and again; contiguous outputs; one write each; `[DONE]` last.": (
+        "stream-order one-write background"
+    ),
+    "All 31 keys, usage in five parts, and what was cut off is incomplete.": "response-keys llama-22659 vllm-57998",
+    "Every shape in which an item may come back is read.": "replay-shapes item-reference",
+    "Any item type may be continued at once; `instructions` are not inherited; one parent; `conversation_locked`.": (
+        "continue-any instructions-once one-parent conversation-locked"
+    ),
+    "In the background: queued at once, survives client and restart, cancelled twice, streamed again.": "background",
+    "Pages honour `after`, `limit` and `order`, with real `has_more`, `first_id` and `last_id`; 20, newest first.": (
+        "pages lists ogx-5611"
+    ),
+    "Assistants.": "assistants",
+    "`file_search`: results with `include` only, citations; filters are refused.": "include file-search-options",
+    "`openai-poll-after-ms` for who polls.": "poll-after",
+    "Vectors in base64; the chunk of usage; an `index` for each call.": "embeddings chat-usage-chunk chat-call-index",
+    "`x-should-retry: false` after side effects.": "no-second-run",
+    "`prompt` names an agent; unknown fields are ignored, wrong values refused; unknown models are 404.": (
+        "prompts unknown-fields unknown-model"
+    ),
+    "Strict validation in the official Python clients, old and new, and the Node client.": "client-openai client-node",
+    "WebSocket, the Agents API, importers.": "websocket agents-api prompt-import",
+}
 
 OPERATIONS = {
     "POST /v1/chat/completions": "chat-options chat-messages chat-tools raw-models",

@@ -33,7 +33,7 @@ UNSERVED = (
     missing(
         "hosted-tools",
         REFERENCE + "Tools",
-        "`web_search`, `code_interpreter`, `image_generation` and others in `tools`.",
+        "`web_search`, `code_interpreter` and `image_generation` in `tools`.",
         "tools that OpenAI runs are refused with 400, but for `file_search` and `mcp`",
     ),
     missing(

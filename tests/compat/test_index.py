@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.compat.index import FIELDS, OPERATIONS
+from tests.compat.index import FIELDS, LINES, OPERATIONS
 from tests.compat.requirements import REQUIREMENTS
 
 pytestmark = pytest.mark.anyio
@@ -37,5 +37,5 @@ async def test_every_field_of_every_body_is_promised_and_no_other(document):
 @pytest.mark.requirement("openapi")
 def test_what_is_said_of_them_is_there():
     known = {one.id for one in REQUIREMENTS}
-    named = [*OPERATIONS.values(), *(ids for fields in FIELDS.values() for ids in fields.values())]
+    named = [*LINES.values(), *OPERATIONS.values(), *(ids for fields in FIELDS.values() for ids in fields.values())]
     assert [ids for ids in named if not ids or not known.issuperset(ids.split())] == []

@@ -85,6 +85,7 @@ DIFFERENCES = (
         "earlier versions are not kept. Any other is 404.",
         "a prompt's `version` is a label or the current digest only",
         "tests/apis/test_prompts.py::test_a_version_is_the_documents_digest_or_its_beginning",
+        "tests/apis/test_prompts.py::test_a_prompt_that_cannot_be_filled_is_refused_with_its_place",
     ),
     differs(
         "completions-limits",

@@ -21,6 +21,7 @@ HEAD = """# Compatibility
 
 What an OpenAI client may rely on: every promise, where it comes from, and the tests that show it. A promise with a note
 is kept as far as the note says. Written by `scripts/compatibility.py` from `tests/compat/requirements.py`: edit that.
+A new operation or field needs its line in `tests/compat/index.py`, or a test fails.
 """
 
 

@@ -5,9 +5,10 @@ stale.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tests.compat.index import FIELDS, LINES, OPERATIONS
 from tests.compat.requirement import Requirement
 from tests.compat.requirements import REQUIREMENTS
 
@@ -20,6 +21,7 @@ HEAD = """# Compatibility
 
 What an OpenAI client may rely on: every promise, where it comes from, and the tests that show it. A promise with a note
 is kept as far as the note says. Written by `scripts/compatibility.py` from `tests/compat/requirements.py`: edit that.
+A new operation or field needs its line in `tests/compat/index.py`, or a test fails.
 """
 
 
@@ -32,7 +34,28 @@ def areas() -> Iterable[tuple[str, list[Requirement]]]:
 
 
 def page() -> str:
-    return HEAD + "".join(section(area, found) for area, found in areas())
+    return HEAD + checklist() + "".join(section(area, found) for area, found in areas()) + index()
+
+
+def checklist() -> str:
+    return "\n## What a drop-in must get right\n\n" + places("", LINES)
+
+
+def index() -> str:
+    """Where to look for what is said of an operation or a field."""
+    operations = {f"`{operation}`": ids for operation, ids in OPERATIONS.items()}
+    fields = "".join(
+        f"\n## Fields of `{body}`\n\n" + places("field", {f"`{field}`": ids for field, ids in known.items()})
+        for body, known in FIELDS.items()
+    )
+    return "\n## Operations\n\n" + places("operation", operations) + fields
+
+
+def places(what: str, named: Mapping[str, str]) -> str:
+    lines = [f"| {what} | promises |\n".replace("|  |", "| |"), "|---|---|\n"]
+    for name, ids in named.items():
+        lines.append(f"| {name} | {', '.join(f'`{id}`' for id in ids.split())} |\n")
+    return "".join(lines)
 
 
 def section(area: str, found: list[Requirement]) -> str:

@@ -34,6 +34,8 @@ FIRST_EVENT = 10.0
 """Seconds a stream waits for its first event, so that an early failure is an HTTP error, before it answers 200."""
 PING = 15.0
 """Seconds of silence after which a stream sends a comment, which keeps proxies from closing it."""
+OTHERS = {"list_type": "an array", "model_type": "an object"}
+"""What else may stand where a string may, by the type of error that says it is not that."""
 FEW = 100
 """Errors of a body that are looked at. More only come from an object with that many wrong fields."""
 
@@ -119,7 +121,7 @@ def explain(error: ValidationError, within: str = "") -> InvalidRequest:
 
 
 def first_problem(problems: list[ErrorDetails]) -> tuple[str, tuple[int | str, ...], str]:
-    """Its type, place and message. Where a string or a list may stand, what is wrong with the list, if it was one."""
+    """Its type, place and message. Where a string or another may stand, what is wrong with the other if it was one."""
     first = problems[0]
     *where, last = first["loc"] or ("",)
     choice = str(last).startswith("literal[")
@@ -130,11 +132,12 @@ def first_problem(problems: list[ErrorDetails]) -> tuple[str, tuple[int | str, .
     second = problems[1]
     # Its place has the branch of the union in it: ("input", "list[dict[str,any]]", 0).
     branch = len(where)
-    if list(second["loc"][:branch]) != where or not str(second["loc"][branch]).startswith("list["):
-        return first["type"], first["loc"], first["msg"]
+    of_list = str((*second["loc"], "")[branch]).startswith("list[")
     inside = second["loc"][branch + 1 :]
-    if second["type"] == "list_type" and not inside:
-        return "list_type", tuple(where), "Input should be a string or an array"
+    if list(second["loc"][:branch]) != where or not (of_list or inside or second["type"] in OTHERS):
+        return first["type"], first["loc"], first["msg"]
+    if second["type"] in OTHERS and not inside:
+        return second["type"], tuple(where), f"Input should be a string or {OTHERS[second['type']]}"
     return second["type"], (*where, *inside), second["msg"]
 
 

@@ -134,7 +134,11 @@ async def test_streams_of_one_connection_go_on_side_by_side(start_gateway):
         ('{"type": "response.create", "model": "nobody", "input": "hi"}', "model_not_found", "model"),
         ('{"type": "response.create", "model": "helper"}', "missing_required_parameter", "input"),
         ('{"type": "response.create", "model": "helper", "input": [1]}', "invalid_type", "input[0]"),
-        ('{"type": "response.create", "model": "helper", "input": "hi", "background": true}', "invalid_request", None),
+        (
+            '{"type": "response.create", "model": "helper", "input": "hi", "background": true}',
+            "invalid_request",
+            "background",
+        ),
         (
             '{"type": "response.create", "model": "helper", "input": "hi", "previous_response_id": "resp_x"}',
             "previous_response_not_found",

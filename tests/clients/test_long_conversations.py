@@ -15,6 +15,7 @@ FUNCTION = {"type": "function", "name": "ask_user", "parameters": {"type": "obje
 
 
 @pytest.mark.requirement("client-context")
+@pytest.mark.requirement("compacted-messages")
 @pytest.mark.parametrize("major", ["2", "3"])
 async def test_the_official_client_counts_compacts_and_goes_on(start_gateway, drive, major):
     steps = [

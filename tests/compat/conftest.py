@@ -1,5 +1,7 @@
 """A gateway whose model answers by what it is asked."""
 
+import asyncio
+
 import pytest
 
 from gateway.tools.settings import ServerSettings
@@ -14,5 +16,22 @@ def gateway(start_gateway, home):
 
 
 @pytest.fixture
-def clock():
-    return {"clock": ServerSettings(module="tests.servers.clock")}
+def clock(home):
+    return {"clock": ServerSettings(module="tests.servers.clock", settings={"folder": str(home)})}
+
+
+@pytest.fixture
+def rag(home):
+    """Settings of a server with the knowledge base `help`."""
+    (home / "help").mkdir()
+    (home / "help" / "refunds.md").write_text("# Refunds\n\nYour money is back within 14 days.\n")
+    bases = {"help": {"folder": str(home / "help")}}
+    return {
+        "rag": ServerSettings(module="mcp_tools.rag", settings={"data": str(home / "index"), "knowledge_bases": bases})
+    }
+
+
+@pytest.fixture
+def held():
+    """Among the items of a step, what the model waits for."""
+    return asyncio.Event()

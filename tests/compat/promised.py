@@ -19,12 +19,12 @@ def case(id: str, behaviour: str, *tests: str) -> Requirement:
 
 
 PROMISED = (
-    promise(
+    elsewhere(
         "prefix",
         "Every endpoint",
         "OpenAI SDKs: `base_url`",
         "Paths are served with and without `/v1`.",
-        "test_paths_work_with_and_without_the_prefix",
+        "tests/compat/test_checklist_paths.py::test_every_path_is_served_with_and_without_the_prefix",
     ),
     promise(
         "errors",
@@ -34,12 +34,14 @@ PROMISED = (
         "test_every_failure_has_openais_error_body",
         "test_a_missing_or_wrong_key_is_401_and_every_answer_has_a_request_id",
     ),
-    promise(
+    elsewhere(
         "unknown-fields",
         "Every endpoint",
         SDK,
         "Unknown request fields are ignored, so that newer clients work; wrong values of known fields are 400.",
-        "test_unknown_fields_are_ignored_and_wrong_values_of_known_ones_are_not",
+        "tests/compat/test_checklist_fields.py::test_unknown_request_fields_are_ignored_on_every_endpoint",
+        "tests/compat/test_checklist_fields.py::test_unknown_request_fields_are_ignored_where_vectors_are_made",
+        "tests/compat/test_checklist_fields.py::test_wrong_values_of_known_fields_are_400_with_their_param",
     ),
     promise(
         "unknown-model",
@@ -76,8 +78,13 @@ PROMISED = (
         id="openapi",
         area="Every endpoint",
         source="OpenAPI 3.1",
-        behaviour="`/openapi.json` describes what is served, without a key.",
-        tests=("tests/compat/test_openapi.py::test_the_document_needs_no_key_and_lists_what_is_served",),
+        behaviour="`/openapi.json` describes what is served, without a key; each operation and field is promised.",
+        tests=(
+            "tests/compat/test_openapi.py::test_the_document_needs_no_key_and_lists_what_is_served",
+            "tests/compat/test_index.py::test_every_operation_that_is_served_is_promised_and_no_other",
+            "tests/compat/test_index.py::test_every_field_of_every_body_is_promised_and_no_other",
+            "tests/compat/test_index.py::test_what_is_said_of_them_is_there",
+        ),
     ),
     Requirement(
         id="openapi-holds",
@@ -154,12 +161,12 @@ PROMISED = (
         "An item that is stored may be named instead of sent; an unknown one is 404.",
         "test_an_item_may_be_named_instead_of_sent",
     ),
-    promise(
+    elsewhere(
         "continue-any",
         "Responses",
         REFERENCE + "Conversation state",
-        "A turn is continued at once, whatever kind of item ends it, streamed or not.",
-        "test_a_turn_is_continued_at_once_whatever_stands_at_its_end",
+        "A turn is continued at once, whatever type of item ends it: plain, streamed, in the background.",
+        "tests/compat/test_checklist_turns.py::test_a_turn_is_continued_at_once_after_any_item_type",
     ),
     promise(
         "instructions-once",

@@ -6,6 +6,9 @@ bears the ids of the promises that name it (`@pytest.mark.requirement(id)`), at 
 """
 
 from tests.compat.completions import COMPLETIONS
+from tests.compat.conversing import CONVERSING
+from tests.compat.differences import DIFFERENCES
+from tests.compat.features import FEATURES
 from tests.compat.long import LONG
 from tests.compat.promised import PROMISED
 from tests.compat.reported import REPORTED
@@ -31,7 +34,7 @@ UNSERVED = (
     missing(
         "hosted-tools",
         REFERENCE + "Tools",
-        "`web_search`, `code_interpreter`, `image_generation` and others in `tools`.",
+        "`web_search`, `code_interpreter` and `image_generation` in `tools`.",
         "tools that OpenAI runs are refused with 400, but for `file_search` and `mcp`",
     ),
     missing(
@@ -78,4 +81,7 @@ UNSERVED = (
     ),
 )
 
-REQUIREMENTS: tuple[Requirement, ...] = (*WITH_CLIENTS, *PROMISED, *COMPLETIONS, *LONG, *REPORTED, *UNSERVED)
+ADDED = (*FEATURES, *CONVERSING)
+REQUIREMENTS: tuple[Requirement, ...] = (
+    *WITH_CLIENTS, *PROMISED, *COMPLETIONS, *LONG, *ADDED, *REPORTED, *DIFFERENCES, *UNSERVED
+)  # fmt: skip

@@ -6,11 +6,13 @@ import json
 import pytest
 
 from gateway.providers.settings import Limits, ProviderSettings
-from tests.compat.model import HELLO
+from tests.compat.model import HELLO, called, reply
 from tests.compat.wire import CHAT_WEATHER, USAGE, WEATHER, asks, chats, chunks, events, of, respond, shape
 from tests.upstream import frame, upstream
 
 pytestmark = pytest.mark.anyio
+
+SEARCH = {"type": "file_search", "vector_store_ids": ["help"]}
 
 
 @pytest.mark.requirement("litellm-11204")
@@ -156,11 +158,23 @@ async def test_a_conversation_longer_than_a_page_is_listed_to_its_end(gateway):
 
 
 @pytest.mark.requirement("ogx-3268")
-async def test_a_turn_after_a_tool_turn_is_no_error(gateway, clock):
-    async with gateway(servers=clock) as running:
-        timed = await respond(running, {**asks("weather?"), "model": "keeper"})
-        after = await respond(running, {**asks("hi", previous_response_id=timed["id"]), "model": "keeper"})
-    assert [item["type"] for item in timed["output"]] == ["mcp_call", "message"]
+@pytest.mark.parametrize("kind", ["mcp_call", "file_search_call", "function_call"])
+async def test_a_turn_after_a_turn_with_a_tool_of_any_kind_is_no_error(gateway, clock, rag, kind):
+    call, model, tools = {
+        "mcp_call": (called("clock__now", "{}"), "keeper", []),
+        "file_search_call": (called("rag__search", '{"query": "money"}'), "helper", [SEARCH]),
+        "function_call": (called("weather", '{"city": "Oslo"}'), "helper", [WEATHER]),
+    }[kind]
+    async with gateway([call], *[reply] * 2, servers={**clock, **rag}) as running:
+        body = {"model": model, "tools": tools}
+        turn = await respond(running, {**body, "input": "?"})
+        kinds = [item["type"] for item in turn["output"]]
+        if kind == "function_call":
+            output = {"type": "function_call_output", "call_id": turn["output"][0]["call_id"], "output": "cold"}
+            turn = await respond(running, {**body, "input": [output], "previous_response_id": turn["id"]})
+        after = await respond(running, {**body, "input": "hi", "previous_response_id": turn["id"]})
+    assert kinds == ([kind] if kind == "function_call" else [kind, "message"])
+    assert turn["output"][-1]["content"][0]["text"].startswith("It is ")
     assert after["output"][0]["content"][0]["text"] == HELLO
 
 

@@ -22,7 +22,7 @@ COMPLETIONS = (
         "tests/providers/test_relay.py::test_a_wrong_value_of_a_known_field_does_not_reach_the_vendor",
     ),
     Requirement(
-        id="raw-models",
+        id="raw-models-chat",
         area="Chat",
         source=REFERENCE + "Chat; other vendors' extensions of it",
         behaviour="A raw model gets every field. Choices, strict schemas and custom tools work with any server.",

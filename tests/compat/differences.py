@@ -88,20 +88,11 @@ DIFFERENCES = (
         "tests/apis/test_prompts.py::test_a_prompt_that_cannot_be_filled_is_refused_with_its_place",
     ),
     differs(
-        "completions-limits",
-        REFERENCE + "Completions (legacy)",
-        "`suffix`, `logprobs` and `best_of`; `max_tokens` is 16 if it is not given.",
-        "The three are refused with 400, `best_of` unless it is `n`; without `max_tokens` the model says when to stop.",
-        "legacy completions without `suffix`, `logprobs`, `best_of` and the default of 16 tokens",
-        "tests/apis/test_completions.py::test_what_cannot_be_done_is_a_clear_400",
-        "tests/apis/test_completions.py::test_a_prompt_is_continued",
-    ),
-    differs(
         "chat-refused",
         REFERENCE + "Chat",
-        "Audio in and out, `web_search_options`, `custom` tools.",
+        "Audio in and out, `web_search_options`.",
         "Refused with 400 for agents; a raw model's provider is passed them.",
-        "chat completions of agents without audio, `web_search_options` and `custom` tools",
+        "chat completions of agents without audio and `web_search_options`",
         "tests/apis/test_chat_fields.py::test_a_wrong_value_is_a_400_that_names_its_field",
         "tests/providers/test_relay.py::test_the_vendor_gets_every_field_with_its_own_name_for_the_model",
     ),
@@ -117,7 +108,8 @@ DIFFERENCES = (
         "without-effect",
         REFERENCE + "Responses and Chat",
         "`service_tier`, `prompt_cache_key`, `prompt_cache_options`, `prompt_cache_retention`, `stream_options."
-        "include_obfuscation`, `prediction` and `safety_identifier` have effects at OpenAI.",
+        "include_obfuscation`, `prediction`, `safety_identifier`, `moderation`, `access_programs` and `image` have "
+        "effects at OpenAI.",
         "They are checked and have none here, but that a raw model's provider is passed them in chat.",
         "service tiers, prompt caching, predictions and obfuscation have no effect",
         "tests/apis/test_request_fields.py::test_fields_that_nobody_knows_yet_are_ignored",

@@ -35,7 +35,7 @@ LINES = {
 }
 
 OPERATIONS = {
-    "POST /v1/chat/completions": "chat-options chat-messages chat-tools raw-models",
+    "POST /v1/chat/completions": "chat-options chat-fields chat-messages chat-tools raw-models raw-models-chat",
     "GET /v1/chat/completions": "stored-completions lists",
     "GET /v1/chat/completions/{id}": "stored-completions stored-completions-all",
     "POST /v1/chat/completions/{id}": "stored-completions",
@@ -59,7 +59,7 @@ OPERATIONS = {
     "GET /v1/conversations/{id}/items/{item}": "conversation-items",
     "DELETE /v1/conversations/{id}/items/{item}": "conversation-items",
     "POST /v1/embeddings": "embeddings embeddings-providers",
-    "POST /v1/completions": "completions completions-options completions-limits",
+    "POST /v1/completions": "completions completions-options",
     "GET /v1/models": "models",
     "GET /v1/models/{name}": "models unknown-model",
     "DELETE /v1/models/{name}": "models",
@@ -102,12 +102,15 @@ RESPONSE = {
     "prompt_cache_key": "without-effect",
     "prompt_cache_options": "without-effect",
     "prompt_cache_retention": "without-effect",
+    "moderation": "without-effect",
+    "access_programs": "without-effect",
+    "image": "without-effect",
 }
 
 CHAT = {
     "model": "unknown-model raw-models",
     "messages": "chat-messages chat-history chat-branch",
-    "tools": "chat-tools chat-refused",
+    "tools": "chat-tools chat-custom-tools",
     "tool_choice": "chat-tools",
     "functions": "chat-functions",
     "function_call": "chat-functions",
@@ -130,6 +133,7 @@ CHAT = {
     "top_logprobs": "chat-choices",
     "response_format": "chat-format",
     "modalities": "chat-refused",
+    "audio": "chat-refused",
     "prediction": "without-effect",
     "web_search_options": "chat-refused",
     "reasoning_effort": "chat-options",
@@ -138,6 +142,9 @@ CHAT = {
     "user": "chat-options",
     "safety_identifier": "without-effect",
     "prompt_cache_key": "without-effect",
+    "prompt_cache_options": "without-effect",
+    "prompt_cache_retention": "without-effect",
+    "moderation": "without-effect",
 }
 
 COMPACT = {
@@ -155,13 +162,14 @@ COMPLETION = {
     "model": "completions",
     "prompt": "completions completions-options",
     "n": "completions",
-    "best_of": "completions-limits",
+    "best_of": "completions",
     "echo": "completions-options",
-    "suffix": "completions-limits",
-    "logprobs": "completions-limits",
+    "suffix": "completions",
+    "logprobs": "completions",
+    "logit_bias": "completions-options",
     "stream": "completions",
     "stream_options": "completions",
-    "max_tokens": "completions-options completions-limits",
+    "max_tokens": "completions-options",
     "temperature": "completions-options",
     "top_p": "completions-options",
     "stop": "completions-options",

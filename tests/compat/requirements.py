@@ -38,12 +38,6 @@ UNSERVED = (
         "tools that OpenAI runs are refused with 400, but for `file_search` and `mcp`",
     ),
     missing(
-        "no-effect",
-        REFERENCE + "Responses",
-        "`moderation`, `access_programs`, `image`, `service_tier` and `prompt_cache_*` of a response.",
-        "moderation, access programs, the service tier and settings of images and caches are checked, and do nothing",
-    ),
-    missing(
         "unknown-store",
         REFERENCE + "File search",
         "A vector store that is not there is refused before the run.",

@@ -102,7 +102,7 @@ WRONG = [
             ({"instructions": ["a"]}, "instructions"),
             ({"previous_response_id": {}}, "previous_response_id"),
             ({"conversation": 3}, "conversation"),
-            ({"conversation": {"name": "x"}}, "conversation.id"),
+            ({"conversation": {"name": "x"}}, "conversation"),
             ({"stream": "perhaps"}, "stream"),
             ({"store": {}}, "store"),
             ({"include": "all"}, "include"),

@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 from gateway.agents.load import load_agent
 from gateway.cli.main import app
 from gateway.memory import STRATEGIES
-from tests.conftest import say
+from tests.conftest import call, say
 
 pytestmark = pytest.mark.anyio
 
+NAME = "prompt.variables.name"
 GREETER = """name: greeter
 labels: {prompt: pmpt_abc123, prompt_version: "2"}
 model: scripted/one
@@ -54,10 +55,12 @@ async def test_input_may_be_left_out_and_the_model_replaced(start_gateway, greet
         ({"id": "nobody"}, 404, "prompt.id"),
         ({"id": "greeter", "version": "9"}, 404, "prompt.version"),
         ({"id": "greeter", "variables": {"name": "Ada"}}, 400, "prompt.variables.language"),
+        ({"id": "greeter", "variables": {"language": "x", "name": {"type": "output_text", "text": "y"}}}, 400, NAME),
+        ({"id": "greeter", "variables": {"language": "x", "name": {"type": "input_text"}}}, 400, NAME),
         (
             {"id": "greeter", "variables": {"language": "x", "name": {"type": "input_image", "image_url": "y"}}},
             400,
-            "prompt.variables.name",
+            f"{NAME}.image_url",
         ),
     ],
 )
@@ -66,6 +69,45 @@ async def test_a_prompt_that_cannot_be_filled_is_refused_with_its_place(start_ga
         with pytest.raises(openai.APIStatusError) as refused:
             await gateway.openai.responses.create(prompt=prompt, input="hi")
     assert (refused.value.status_code, refused.value.param) == (status, param)
+
+
+async def test_each_version_of_a_prompt_is_reached_and_without_one_the_newest(start_gateway, home):
+    # The newest is neither the first nor the last of the folder, nor that of text order.
+    for file, version in (("a", "2"), ("b", "10"), ("c", "9")):
+        labels = f'{{prompt: pmpt_1, prompt_version: "{version}"}}'
+        document = f"name: {file}\nmodel: scripted/one\nlabels: {labels}\ninstructions: Version {version}.\n"
+        (home / "agents" / f"{file}.yaml").write_text(document)
+    async with start_gateway(*[[say("ok")] for _ in range(4)]) as gateway:
+        for version in ("2", "9", "10", None):
+            await gateway.openai.responses.create(prompt={"id": "pmpt_1", "version": version}, input="hi")
+        told = [made.items[0].text for made in gateway.provider.calls]
+        with pytest.raises(openai.NotFoundError) as refused:
+            await gateway.openai.responses.create(prompt={"id": "pmpt_1", "version": "1"}, input="hi")
+    assert told == ["Version 2.", "Version 9.", "Version 10.", "Version 10."]
+    assert (refused.value.param, "there is 10, 9, 2." in refused.value.message) == ("prompt.version", True)
+
+
+async def test_images_and_files_for_variables_are_shown_in_a_message_before_the_input(start_gateway, greeter):
+    photo = {"type": "input_image", "image_url": "data:image/png;base64,aGk=", "detail": "low"}
+    contract = {"type": "input_file", "filename": "c.txt", "file_data": "data:text/plain;base64,aGk="}
+    variables = {"name": photo, "language": contract}
+    async with start_gateway([say("Bonjour")], [call("mine")], [say("done", "b")]) as gateway:
+        response = await gateway.openai.responses.create(prompt={"id": "greeter", "variables": variables}, input="hi")
+        system, shown, asked = gateway.provider.calls[0].items
+        listed = (await gateway.http.get(f"/v1/responses/{response.id}/input_items?order=asc")).json()["data"]
+        tools = [{"type": "function", "name": "mine", "parameters": {"type": "object", "properties": {}}}]
+        body = {"prompt": {"id": "greeter", "variables": {"name": "Ada", "language": "French"}}, "tools": tools}
+        calling = await gateway.openai.responses.create(**body, input="go")
+        output = {"type": "function_call_output", "call_id": "call_1", "output": "ok"}
+        body |= {"prompt": {"id": "greeter", "variables": variables}, "previous_response_id": calling.id}
+        await gateway.openai.responses.create(**body, input=[output])
+        kinds = [item.kind for item in gateway.provider.calls[-1].items]
+    assert system.text == "Greet [name] in [language], never [name]'s dog."
+    assert [part.kind for part in shown.content] == ["text", "image", "text", "file"]
+    assert (shown.role, shown.content[0].text, shown.content[1].detail) == ("user", "[name]", "low")
+    assert (shown.content[2].text, shown.content[3].name, asked.text) == ("[language]", "c.txt", "hi")
+    assert [part["type"] for part in listed[0]["content"]] == ["input_text", "input_image", "input_text", "input_file"]
+    assert kinds[-3:] == ["tool_call", "tool_result", "message"]
 
 
 async def test_a_version_is_the_documents_digest_or_its_beginning(start_gateway, greeter, home):

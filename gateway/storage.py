@@ -124,7 +124,8 @@ class Store(Steers, Protocol):
         metadata: Mapping[str, str],
     ) -> tuple[list[StoredTurn], bool]:
         """A page of at most `limit` of this owner's turns between the turns `after` and `before`, and whether there are
-        more between them. With `before` alone it is those right before it.
+        more between them. With `before` alone it is those right before it. Their inputs are left out, as they may
+        be large.
 
         Turns that came to an answer and whose id begins with `kind`; of the agent of this name, unless it is empty, and
         with all of this metadata. Raises `NotFound` for an unknown `after` or `before`.

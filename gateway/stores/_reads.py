@@ -50,6 +50,8 @@ and not exists (
     )
 )
 """
+ITEMS = "select output, body from items where turn = ? order by n"
+OUTPUT = "select output, body from items where turn = ? and output = 1 order by n"
 SAME = 64
 """Turns of one digest that are looked at: many conversations may begin with the same word."""
 
@@ -137,7 +139,7 @@ def turns(
             f"{LISTED} {place} order by turns.n {order} limit :limit",
             {**asked, "metadata": metadata, "limit": limit + 1},
         ).fetchall()
-        page = [_turn(db, row) for row in rows[:limit]]
+        page = [_turn(db, row, OUTPUT) for row in rows[:limit]]
         return page[::-1] if before and not after else page, len(rows) > limit
 
 
@@ -313,9 +315,9 @@ def _stretch(column: str, after: int | None, before: int | None, *, newest_first
     return where, "desc" if newest_first != backwards else "asc"
 
 
-def _turn(db: sqlite3.Connection, row: Any) -> StoredTurn:
+def _turn(db: sqlite3.Connection, row: Any, items_of: str = ITEMS) -> StoredTurn:
     n = row[-1]
-    items = db.execute("select output, body from items where turn = ? order by n", (n,)).fetchall()
+    items = db.execute(items_of, (n,)).fetchall()
     intents = db.execute("select call_id from intents where turn = ?", (n,)).fetchall()
     return load_turn(row, items, frozenset(call_id for (call_id,) in intents))
 

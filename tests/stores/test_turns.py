@@ -63,6 +63,14 @@ async def test_turns_are_listed_back_from_one_of_them(store: Store) -> None:
     assert await ids(store, after="kind-3", before="kind-1") == ([], False)
 
 
+async def test_a_list_has_what_was_answered_and_not_what_was_asked(store: Store) -> None:
+    await kept(store, "kind-0", wire={"echo": 1})
+    whole = await store.get("kind-0")
+    listed, _ = await store.turns("me", "kind-", after=None, limit=1, newest_first=True, agent="", metadata={})
+    assert listed == [replace(whole, turn=replace(whole.turn, input=()))]
+    assert listed[0].output and whole.turn.input
+
+
 async def test_turns_are_found_by_their_digest_newest_first(store: Store) -> None:
     await kept(store, "kind-0", digest="a")
     await kept(store, "kind-1", digest="b")

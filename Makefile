@@ -28,6 +28,7 @@ test-model: ## the main job on the real local model (downloads 1.1 GB once)
 
 bench: ## measure against a bare pass-through proxy in the same run
 	@scripts/environment.sh dev
+	@scripts/environment.sh litellm || echo "Without LiteLLM's proxy, whose environment could not be made."
 	@.venv/bin/python -m bench.run
 
 lint: ## format, and check style, types and import contracts

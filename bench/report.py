@@ -1,13 +1,30 @@
-"""Results into tables: medians over rounds, and ratios to the floor of the same round. Not how they are measured."""
+"""Results into tables: medians over rounds, and ratios to the floor of the same round. Not how they are measured.
 
+`python -m bench.report RESULTS.json` writes docs/benchmark.md and the summary in README.md from a run's results.
+"""
+
+import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from rich.table import Table
 
 from bench.scenarios import CELLS, FLOOR, SCENARIOS, Cell, Scenario
+
+ROOT = Path(__file__).parent.parent
+PAGE, README = ROOT / "docs" / "benchmark.md", ROOT / "README.md"
+BEGIN, END = "<!-- benchmark: written by bench/report.py -->", "<!-- /benchmark -->"
+SHORT = {
+    "c16": ("requests/s", "of the floor", "p50 ms", "p99 ms", "CPU ms/request"),
+    "stream": ("tokens/s", "CPU µs/token", "first token ms p50"),
+    "paced": ("token delay ms p50", "longest gap ms", "stalls"),
+}
+"""The cells, and the columns of each, that README.md shows."""
+STARTS = ("healthy after s", "MB idle", "MB after the load")
 
 Result = dict[str, Any]
 """What `load.run` returns, with `scenario`, `cell` and `round`; or a start-up, with `server` and `round`."""
@@ -39,10 +56,36 @@ def cpu_us_token(result: Result) -> float | None:
 
 def sheets(results: list[Result], starts: list[Result]) -> list[Sheet]:
     """All tables of a run, cells without results left out."""
-    made = [_requests(cell, results) for cell in CELLS if not cell.streamed]
-    made += [_stream(cell, results) for cell in CELLS if cell.streamed and not cell.every_ms]
-    made += [_paced(cell, results) for cell in CELLS if cell.every_ms]
+    made = [_sheet(cell, results) for cell in CELLS]
     return [sheet for sheet in [*made, _starts(starts)] if sheet.rows]
+
+
+def summary(results: list[Result], starts: list[Result]) -> list[Sheet]:
+    """The few tables of a run that README.md shows."""
+    made = [_short(_sheet(cell, results), SHORT[cell.name]) for cell in CELLS if cell.name in SHORT]
+    return [sheet for sheet in [*made, _short(_starts(starts), STARTS)] if sheet.rows]
+
+
+def publish(results: list[Result], starts: list[Result], about: Sequence[str]) -> None:
+    """Write docs/benchmark.md, and its summary between the marks in README.md."""
+    PAGE.write_text(markdown(sheets(results, starts), about))
+    before, _, rest = README.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    tables = "\n".join(_tables(summary(results, starts)))
+    README.write_text(f"{before}{BEGIN}\n\n{tables}\n{END}{after}")
+
+
+def _sheet(cell: Cell, results: list[Result]) -> Sheet:
+    if cell.every_ms:
+        return _paced(cell, results)
+    return _stream(cell, results) if cell.streamed else _requests(cell, results)
+
+
+def _short(sheet: Sheet, columns: Sequence[str]) -> Sheet:
+    """These columns of it, behind the first."""
+    places = [0, *map(sheet.columns.index, columns)]
+    rows = [[row[place] for place in places] for row in sheet.rows]
+    return Sheet(title=sheet.title, columns=["", *columns], rows=rows)
 
 
 def _requests(cell: Cell, results: list[Result]) -> Sheet:
@@ -62,7 +105,8 @@ def _requests(cell: Cell, results: list[Result]) -> Sheet:
                 _errors(rounds),
             ]
         )
-    return Sheet(title=f"{cell.connections} connections, answers as JSON", columns=columns, rows=rows)
+    title = f"{cell.connections} connection{'s' * (cell.connections > 1)}, answers as JSON"
+    return Sheet(title=title, columns=columns, rows=rows)
 
 
 def _stream(cell: Cell, results: list[Result]) -> Sheet:
@@ -168,9 +212,26 @@ def drawn(sheet: Sheet) -> Table:
 
 def markdown(sheets: Iterable[Sheet], about: Sequence[str]) -> str:
     """For a file."""
-    lines = ["# Benchmark", "", *(f"- {line}" for line in about)]
+    head = [
+        "# Benchmark",
+        "",
+        "`make bench` measures it again and writes it.",
+        "",
+        *(f"- {line}" for line in about),
+        "",
+    ]
+    return "\n".join([*head, *_tables(sheets, heading="## ")])
+
+
+def _tables(sheets: Iterable[Sheet], heading: str = "") -> Iterable[str]:
+    """Lines of Markdown. Titles are headings, or else stand in the tables' first column."""
     for sheet in sheets:
-        lines += ["", f"## {sheet.title}", "", f"| {' | '.join(sheet.columns)} |"]
-        lines += ["|" + "|".join(["---"] + ["---:"] * (len(sheet.columns) - 1)) + "|"]
-        lines += [f"| {' | '.join(row)} |" for row in sheet.rows]
-    return "\n".join(lines) + "\n"
+        yield from [f"{heading}{sheet.title}", ""] if heading else []
+        yield f"| {' | '.join([sheet.columns[0] if heading else sheet.title, *sheet.columns[1:]])} |"
+        yield "|" + "|".join(["---"] + ["---:"] * (len(sheet.columns) - 1)) + "|"
+        yield from (f"| {' | '.join(row)} |" for row in sheet.rows)
+        yield ""
+
+
+if __name__ == "__main__":
+    publish(**json.loads(Path(sys.argv[1]).read_text()))

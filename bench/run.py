@@ -2,7 +2,8 @@
 
 Every server has one core, load generator and fake provider the other. Cells are interleaved: in each round, each cell
 is measured on every scenario in turn, so that what disturbs the machine disturbs all. Tables go to the terminal,
-and as Markdown and JSON to bench/results/.
+and as Markdown and JSON to bench/results/; those of a whole run are docs/benchmark.md, too, and a few of their columns
+stand in README.md.
 """
 
 import argparse
@@ -23,12 +24,14 @@ from rich.progress import Progress
 
 from bench.load import Load
 from bench.processes import resident_mb
-from bench.report import Result, drawn, markdown, sheets
+from bench.report import Result, drawn, markdown, publish, sheets
 from bench.scenarios import CELLS, FLOOR, SCENARIOS, STALL_MS, Cell, Scenario
 from bench.servers import SERVERS, Cores, Server, ask, litellm, pinned, provider, running
 
 _SETTLE_S = 3.0
-_RESULTS = Path(__file__).parent / "results"
+_ROOT = Path(__file__).parent.parent
+_RESULTS = _ROOT / "bench" / "results"
+_LITELLM = _ROOT / ".venv-litellm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +47,14 @@ class Options:
     profiler: Path | None
     profile_format: str
     out: Path
+    whole: bool
 
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
+    if options.litellm_venv is None:
+        console.print("LiteLLM's proxy is not measured: it is not installed. scripts/environment.sh litellm does that.")
     cores = Cores.choose()
     if cores.server == cores.load:
         console.print("[yellow]warning:[/] this machine has one core; load and server share it.")
@@ -67,6 +73,9 @@ def main(arguments: list[str]) -> int:
     stem.with_suffix(".md").write_text(markdown(made, about))
     stem.with_suffix(".json").write_text(json.dumps({"about": about, "results": results, "starts": starts}, indent=1))
     console.print(f"Written: {stem}.md and .json")
+    if options.whole:
+        publish(results, starts, about)
+        console.print("Written: docs/benchmark.md, and its summary in README.md")
     return 0
 
 
@@ -77,7 +86,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--seconds", type=float, help="length of a cell, 4 unless quick")
     parser.add_argument("--only", default="", help="scenarios whose name contains this; the floor is always there")
     parser.add_argument("--cells", default="", help=f"of {','.join(cell.name for cell in CELLS)}; all unless named")
-    parser.add_argument("--litellm-venv", type=Path, help="environment with litellm[proxy], to measure beside")
+    parser.add_argument("--litellm-venv", type=Path, help=f"with litellm[proxy]; {_LITELLM.name} if it is there")
     parser.add_argument("--profile", type=Path, metavar="PY_SPY", help="record each cell with this")
     parser.add_argument("--profile-format", choices=("flamegraph", "raw", "speedscope"), default="flamegraph")
     parser.add_argument("--out", type=Path, default=_RESULTS)
@@ -85,17 +94,20 @@ def parse(arguments: list[str]) -> Options:
     wanted = [name for name in given.cells.split(",") if name]
     if unknown := set(wanted) - {cell.name for cell in CELLS}:
         parser.error(f"no such cell: {', '.join(sorted(unknown))}")
-    servers = {"floor", "gateway"} | ({"litellm"} if given.litellm_venv else set())
+    beside = given.litellm_venv or (_LITELLM if (_LITELLM / "bin" / "litellm").exists() else None)
+    servers = {"floor", "gateway"} | ({"litellm"} if beside else set())
     return Options(
         scenarios=tuple(one for one in SCENARIOS if one.server in servers and (given.only in one.name or one is FLOOR)),
         cells=tuple(cell for cell in CELLS if not wanted or cell.name in wanted),
         rounds=given.rounds or (1 if given.quick else 3),
         seconds=given.seconds or (2.0 if given.quick else 4.0),
         warm_up=0.5,
-        litellm_venv=given.litellm_venv,
+        litellm_venv=beside,
         profiler=given.profile,
         profile_format=given.profile_format,
         out=given.out,
+        # What is only a part, or a glance, takes nobody's place.
+        whole=not (given.quick or given.only or wanted or given.profile or given.rounds or given.seconds),
     )
 
 
@@ -185,6 +197,12 @@ def describe(options: Options, cores: Cores) -> list[str]:
     """The circumstances, which a number without is not worth much."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    beside: list[str] = []
+    if options.litellm_venv:
+        version = "import importlib.metadata as m; print(m.version('litellm'))"
+        command = [options.litellm_venv / "bin" / "python", "-c", version]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        beside = [f"LiteLLM's proxy {said or 'of an unknown version'}, one worker, no database"]
     return [
         f"commit {commit.stdout.strip() or 'unknown'}, {time.strftime('%Y-%m-%d %H:%M')}",
         f"{(names or ['?: unknown processor'])[0].partition(': ')[2]}, server on core {cores.server}, "
@@ -192,6 +210,7 @@ def describe(options: Options, cores: Cores) -> list[str]:
         f"Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f} at the end",
         f"medians of {options.rounds} round(s), {options.seconds:g} s a cell; ratios are to the bare pass-through of "
         "the same round",
+        *beside,
     ]
 
 

@@ -64,8 +64,10 @@ FLOOR = Scenario(name="bare pass-through", server="floor", path=CHAT, model=MODE
 SCENARIOS = (
     FLOOR,
     Scenario(name="raw model, chat", server="gateway", path=CHAT, model=MODEL, extra={}),
+    Scenario(name="raw model, responses", server="gateway", path=RESPONSES, model=MODEL, extra={"store": False}),
     Scenario(name="stateless agent, chat", server="gateway", path=CHAT, model=AGENT, extra={}),
     Scenario(name="stateless agent, responses", server="gateway", path=RESPONSES, model=AGENT, extra={"store": False}),
+    Scenario(name="stored agent turn, chat", server="gateway", path=CHAT, model=AGENT, extra={"store": True}),
     Scenario(name="stored agent turn, responses", server="gateway", path=RESPONSES, model=AGENT, extra={"store": True}),
     Scenario(
         name="stored agent turn, conversation",

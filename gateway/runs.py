@@ -149,7 +149,7 @@ class Runs:
 
     def __init__(self, engine: Engine, store: Store, max_history: int) -> None:
         """`max_history` is the most characters of what a turn goes on from, its input included."""
-        self._max_history = max_history
+        self.max_history = max_history
         self._engine = engine
         self._store = store
         self._steered = Steered(store, max_history)
@@ -181,7 +181,7 @@ class Runs:
             if not wanted():
                 raise CallerGone
             before = await self._store.history(turn.parent) if turn.parent else ()
-            refuse_too_long([*before, *turn.input], self._max_history, "input")
+            refuse_too_long([*before, *turn.input], self.max_history, "input")
             turn, answers = await answered(turn, before, self._store)
             open_calls = answerable(before, turn.input, runs=not turn.options.get("compact"))
             history = await self._restored(turn, [*before, *turn.input])
@@ -225,7 +225,7 @@ class Runs:
             turn = await self._placed(turn)
             await self._engine.sealer.opened(turn.input, turn.owner)
             before = await self._store.history(turn.parent) if turn.parent else ()
-            refuse_too_long([*before, *turn.input], self._max_history, "items")
+            refuse_too_long([*before, *turn.input], self.max_history, "items")
             turn, answers = await answered(turn, before, self._store)
             if any(answer.strict for answer in answers):
                 raise InvalidRequest("An approval cannot be added as an item: answer with a response.", param="items")
@@ -240,7 +240,7 @@ class Runs:
     async def admit_steer(self, turn: Turn, said: Sequence[Item]) -> None:
         """Raises InvalidRequest for what is too long to be said behind this turn, as far as that has come."""
         before = await self._store.history(turn.id) if turn.stored else turn.input
-        refuse_too_long([*before, *said], self._max_history, "input")
+        refuse_too_long([*before, *said], self.max_history, "input")
 
     async def sealed(self, items: Sequence[Item], owner: str) -> list[Item]:
         """See `Sealer.sealed`."""

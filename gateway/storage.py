@@ -117,15 +117,18 @@ class Store(Steers, Protocol):
         kind: str,
         *,
         after: str | None,
+        before: str | None = None,
         limit: int,
         newest_first: bool,
         agent: str,
         metadata: Mapping[str, str],
     ) -> tuple[list[StoredTurn], bool]:
-        """A page of at most `limit` of this owner's turns after the turn `after`, and whether more follow.
+        """A page of at most `limit` of this owner's turns between the turns `after` and `before`, and whether there are
+        more between them. With `before` alone it is those right before it. Their inputs are left out, as they may
+        be large.
 
         Turns that came to an answer and whose id begins with `kind`; of the agent of this name, unless it is empty, and
-        with all of this metadata. Raises `NotFound` for an unknown `after`.
+        with all of this metadata. Raises `NotFound` for an unknown `after` or `before`.
         """
         ...
 
@@ -159,10 +162,11 @@ class Store(Steers, Protocol):
         open_at: float | None = None,
         limit: int = 1,
         after: str | None = None,
+        before: str | None = None,
         newest_first: bool = True,
     ) -> list[StoredApproval]:
-        """This owner's approval requests whose ids begin so; those of deleted turns are gone. Raises NotFound for an
-        unknown `after`.
+        """This owner's approval requests whose ids begin so, `after` and `before` as in `turns`; those of deleted turns
+        are gone.
 
         With `open_at`, only those that may be answered at that time. Every ApprovalRequest among a turn's output is
         one. Those of turns that are not `Turn.stored` are forgotten some time after they expired, and the turns too.
@@ -186,9 +190,9 @@ class Store(Steers, Protocol):
         ...
 
     async def conversation_items(
-        self, id: str, *, after: str | None, limit: int, newest_first: bool
+        self, id: str, *, after: str | None, before: str | None = None, limit: int, newest_first: bool
     ) -> tuple[list[Item], bool]:
-        """A page of at most `limit` entries after the entry `after`, and whether more follow.
+        """A page of at most `limit` entries, `after` and `before` as in `turns`, and whether there are more.
 
         An entry is an item, except that a call of the gateway's (`ToolCall.server`) and its result are one, known by
         the call's id: the result stands right behind the call, in either order. A result that a run made up for a

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Makes the virtual environments of a checkout: scripts/environment.sh runtime|local|dev|openai3|agents|langchain
+# Makes the virtual environments of a checkout:
+#   scripts/environment.sh runtime|local|dev|openai3|agents|langchain|litellm
 # `runtime` is what a user needs, `local` adds the engine of the local model, `dev` what the tests need;
-# all three are .venv. The others are clients that the tests drive, each apart in .venv-NAME: LiteLLM needs openai<3,
-# and they the newer one.
+# all three are .venv. The others are each apart in .venv-NAME. `litellm` is its proxy, which the benchmark measures
+# beside the gateway; the rest are clients that the tests drive: LiteLLM needs openai<3, and they the newer one.
 # Every package is pinned with its hash. Doing nothing takes a few milliseconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-what=${1:?which environment: runtime, local, dev, openai3, agents or langchain}
+what=${1:?which environment: runtime, local, dev, openai3, agents, langchain or litellm}
 case $what in
     runtime | local | dev) venv=.venv ;;
     *) venv=.venv-$what ;;

@@ -73,10 +73,11 @@ class Catalog:
             param="model",
         )
 
-    def labelled(self, label: str, value: str) -> AgentSpec | None:
-        """The agent of this name, or the one whose document has this label."""
+    def labelled(self, label: str, value: str) -> Sequence[AgentSpec]:
+        """The agent of this name, or else all whose documents have this label."""
         agents = self._agents()
-        return agents.get(value) or next((one for one in agents.values() if one.labels.get(label) == value), None)
+        named = agents.get(value)
+        return [named] if named else [one for one in agents.values() if one.labels.get(label) == value]
 
     def _listed(self, name: str) -> bool:
         if "*" in name or name.endswith("/"):  # A provider is no model.

@@ -2,19 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.errors import InvalidRequest, NotFound
+
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """At most `limit` (1 to 100) entries, after the one named `after` and before the one named `before`."""
+    """At most `limit` (1 to 100) entries, after the one named `after` and before the one named `before`; with `before`
+    alone, those right before it."""
 
     limit: int
     newest_first: bool
     after: str | None = None
     before: str | None = None
+
+    def cut(self, between: Sequence[Entry]) -> tuple[Sequence[Entry], bool]:
+        """The page of what is between the two, and whether that was more than a page."""
+        page = between[-self.limit :] if self.before and not self.after else between[: self.limit]
+        return page, len(between) > self.limit
 
 
 def page_query(query: Mapping[str, str], order: str = "desc") -> PageQuery:
@@ -24,7 +32,7 @@ def page_query(query: Mapping[str, str], order: str = "desc") -> PageQuery:
         raise InvalidRequest("Invalid value for 'limit': a number from 1 to 100.", param="limit", code="invalid_value")
     if order not in ("asc", "desc"):
         raise InvalidRequest("Invalid value for 'order': 'asc' or 'desc'.", param="order", code="invalid_value")
-    return PageQuery(int(given), order == "desc", query.get("after"), query.get("before"))
+    return PageQuery(int(given), order == "desc", query.get("after") or None, query.get("before") or None)
 
 
 def list_of(data: Sequence[Mapping[str, Any]], *, has_more: bool) -> dict[str, Any]:
@@ -40,11 +48,8 @@ def page_of(oldest_first: Sequence[Mapping[str, Any]], query: Mapping[str, str],
     ids = [entry["id"] for entry in entries]
     begin = place(ids, asked.after, "after") + 1 if asked.after else 0
     end = place(ids, asked.before, "before") if asked.before else len(entries)
-    page = entries[begin:end]
-    if asked.before and not asked.after:
-        # The entries right before the one that is named.
-        return list_of(page[-asked.limit :], has_more=len(page) > asked.limit)
-    return list_of(page[: asked.limit], has_more=len(page) > asked.limit)
+    page, has_more = asked.cut(entries[begin:end])
+    return list_of(page, has_more=has_more)
 
 
 def place(ids: Sequence[str], id: str, param: str) -> int:

@@ -44,10 +44,11 @@ class Approvals:
             open_at=time.time(),
             limit=asked.limit + 1,
             after=asked.after,
+            before=asked.before,
             newest_first=asked.newest_first,
         )
-        data = [show(each) for each in found[: asked.limit]]
-        return json_response(list_of(data, has_more=len(found) > len(data)))
+        page, has_more = asked.cut(found)
+        return json_response(list_of([show(each) for each in page], has_more=has_more))
 
     async def retrieve(self, request: Request) -> Response:
         return json_response(show(await self._find(request)))

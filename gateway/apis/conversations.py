@@ -95,7 +95,7 @@ class Conversations:
         found, query = await self._find(request), page_query(request.query_params)
         include = included(request.query_params)
         items, has_more = await self._store.conversation_items(
-            found.id, after=query.after, limit=query.limit, newest_first=query.newest_first
+            found.id, after=query.after, before=query.before, limit=query.limit, newest_first=query.newest_first
         )
         data = await shown(items, include, self._runs, found.owner)
         return json_response(list_of(data, has_more=has_more))

@@ -44,6 +44,7 @@ class Operation:
 
 PAGE: dict[str, Schema] = {
     "after": {"type": "string"},
+    "before": {"type": "string"},
     "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
     "order": {**either("asc", "desc"), "default": "desc"},
 }

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from gateway.errors import GatewayError, InvalidRequest, NotFound
+from gateway.retrieval.documents import EMPTY, is_document
 from gateway.retrieval.errors import RetrievalError
 from gateway.retrieval.folder import open_folder, scan
 from gateway.retrieval.knowledge_bases import MAX_FILE_BYTES, KnowledgeBases
-from gateway.retrieval.records import LOOSE, IngestProgress, IngestReport, KnowledgeBase, Passage
+from gateway.retrieval.records import LOOSE, IngestProgress, IngestReport, KnowledgeBase, Passage, SkippedFile
 from gateway.settings import Settings
 
 console = Console(highlight=False)
@@ -60,7 +62,8 @@ async def listed(settings: Settings) -> Mapping[str, KnowledgeBase]:
 
 
 def add(settings: Settings, id: str, folder: Path, *, replace: bool) -> int:
-    """Exit status 1 if a file could not be read; the others are searchable all the same.
+    """Exit status 1 if a file that should have text could not be read; the others are searchable all the same. Pictures
+    and whatever else is no document are passed over.
 
     Raises InvalidRequest for a folder without documents, and for another folder than the knowledge base has, unless it
     is to `replace` that.
@@ -93,7 +96,7 @@ def add(settings: Settings, id: str, folder: Path, *, replace: bool) -> int:
         f"[bold]{escape(id)}[/]: {report.added} added, {report.changed} changed, {report.removed} removed, "
         f"{report.unchanged} unchanged, {len(report.skipped)} skipped; {report.chunks} passages written"
     )
-    return 1 if report.skipped else 0
+    return 1 if any(map(is_broken, report.skipped)) else 0
 
 
 async def check(settings: Settings, id: str, folder: Path, *, replace: bool) -> None:
@@ -135,9 +138,16 @@ def nothing_in(folder: Path, outcome: str) -> InvalidRequest:
     )
 
 
+def is_broken(skipped: SkippedFile) -> bool:
+    """By its name a document, but damaged, locked or too large; an empty one is no failure."""
+    return is_document(skipped.file) and skipped.reason != EMPTY
+
+
 def show_skipped(report: IngestReport) -> None:
-    for skipped in report.skipped[:MOST_SKIPPED]:
-        console.print(f"[yellow]skipped[/] {escape(skipped.file)}: {escape(skipped.reason)}", soft_wrap=True)
+    # What should have been read comes first.
+    for skipped in sorted(report.skipped, key=is_broken, reverse=True)[:MOST_SKIPPED]:
+        style = "red" if is_broken(skipped) else "yellow"
+        console.print(f"[{style}]skipped[/] {escape(skipped.file)}: {escape(skipped.reason)}", soft_wrap=True)
     if (more := len(report.skipped) - MOST_SKIPPED) > 0:
         console.print(f"[yellow]skipped[/] {more} more")
 
@@ -180,12 +190,14 @@ def search(settings: Settings, id: str, query: str, limit: int) -> None:
             soft_wrap=True,
         )
     for number, passage in enumerate(passages, 1):
-        place = " > ".join(passage.heading) or (f"page {passage.page}" if passage.page else "")
         loose = passage.score < LOOSE
-        title = f"[{number}] {passage.file}  {place}  {passage.score:.2f}{' loose' if loose else ''}"
+        title = f"[{number}] {passage.score:.2f}{' loose' if loose else ''}"
         style = "yellow" if loose else "none"
-        text = escape(passage.text.strip()[:600])
-        console.print(Panel(text, title=escape(title), title_align="left", border_style=style))
+        # Not in the title, which has one line: names and headings may be long.
+        place = [passage.file, f"page {passage.page}" if passage.page else "", " > ".join(passage.heading)]
+        text = Text(passage.text.strip()[:600])
+        shown = Group(Text(", ".join(filter(None, place)), style="bold"), text)
+        console.print(Panel(shown, title=escape(title), title_align="left", border_style=style))
 
 
 def show(settings: Settings) -> None:

@@ -17,6 +17,8 @@ from gateway.retrieval.pdf_text import PdfText, read_pdf
 _MARKDOWN = frozenset({".md", ".markdown", ".mdown", ".mdx"})
 _HTML = frozenset({".html", ".htm", ".xhtml"})
 _PLAIN = frozenset({".txt", ".text", ".rst", ".adoc", ".log", ".csv", ".tsv", ".org"})
+EMPTY = "it holds no text"
+"""The reason why nothing is read of a file that is as it should be."""
 
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 _ATX = re.compile(r"^ {0,3}(#{1,6})(?=[ \t]|$)")
@@ -63,8 +65,14 @@ def parse(path: str, data: bytes) -> Text:
     else:
         found = Text(text=text, sections=(Section(start=0, body=0),))
     if not found.text.strip():
-        raise UnsupportedFile("it holds no text")
+        raise UnsupportedFile(EMPTY)
     return found
+
+
+def is_document(path: str) -> bool:
+    """Whether a file of this name is one that there should be text in."""
+    suffix = PurePosixPath(path).suffix.lower()
+    return suffix == ".pdf" or any(suffix in kind for kind in (_MARKDOWN, _HTML, _PLAIN))
 
 
 def is_pdf(path: str, data: bytes) -> bool:

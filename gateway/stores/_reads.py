@@ -50,6 +50,8 @@ and not exists (
     )
 )
 """
+ITEMS = "select output, body from items where turn = ? order by n"
+OUTPUT = "select output, body from items where turn = ? and output = 1 order by n"
 SAME = 64
 """Turns of one digest that are looked at: many conversations may begin with the same word."""
 
@@ -63,7 +65,7 @@ select n from items where turn = ? and n > ? and body ->> '$.kind' = 'tool_resul
 """
 APPROVALS = f"""
 select {APPROVAL} where approvals.owner = :owner and asking.deleted = 0 and approvals.id >= :first
-and approvals.id < :last {{}}
+and approvals.id < :last{{}}
 order by approvals.rowid {{order}} limit :limit
 """
 """Not by the turn: a question that is asked again keeps its place."""
@@ -122,6 +124,7 @@ def turns(
     owner: str,
     kind: str,
     after: str | None,
+    before: str | None,
     limit: int,
     newest_first: bool,
     agent: str,
@@ -130,18 +133,14 @@ def turns(
     """`metadata` is a JSON object."""
     asked = {"owner": owner, "kind": kind, "beyond": kind[:-1] + chr(ord(kind[-1]) + 1), "agent": agent}
     with snapshot(db):
-        place = ""
-        if after is not None:
-            rows = db.execute("select n from turns where id = ? and owner = ?", (after, owner)).fetchall()
-            if not rows:
-                raise NotFound(f"'{after}' not found.", param="after")
-            place = f"and turns.n {'<' if newest_first else '>'} {rows[0][0]}"
-        order = "desc" if newest_first else "asc"
+        ends = _ends(db, "select n from turns where id = ? and owner = ?", owner, after, before)
+        place, order = _stretch("turns.n", *ends, newest_first=newest_first)
         rows = db.execute(
             f"{LISTED} {place} order by turns.n {order} limit :limit",
             {**asked, "metadata": metadata, "limit": limit + 1},
         ).fetchall()
-        return [_turn(db, row) for row in rows[:limit]], len(rows) > limit
+        page = [_turn(db, row, OUTPUT) for row in rows[:limit]]
+        return page[::-1] if before and not after else page, len(rows) > limit
 
 
 def by_digest(db: sqlite3.Connection, owner: str, digests: Sequence[str]) -> list[tuple[str, str]]:
@@ -175,22 +174,20 @@ class ApprovalQuery:
     open_at: float | None
     limit: int
     after: str | None
+    before: str | None
     newest_first: bool
 
 
 def approvals(db: sqlite3.Connection, asked: ApprovalQuery) -> list[StoredApproval]:
     named: dict[str, Any] = {"owner": asked.owner, "first": asked.begins, "last": asked.begins + "\U0010ffff"}
     named |= {"open_at": asked.open_at, "limit": asked.limit}
-    only = "" if asked.open_at is None else "and approvals.approved is null and approvals.expires_at > :open_at "
+    only = "" if asked.open_at is None else " and approvals.approved is null and approvals.expires_at > :open_at"
     with snapshot(db):
-        if asked.after is not None:
-            rows = db.execute(PLACE, (asked.after, asked.owner)).fetchall()
-            if not rows:
-                raise NotFound(f"'{asked.after}' not found.", param="after")
-            named["row"] = rows[0][0]
-            only += f"and approvals.rowid {'<' if asked.newest_first else '>'} :row"
-        sql = APPROVALS.format(only, order="desc" if asked.newest_first else "asc")
-        return [load_approval(row) for row in db.execute(sql, named).fetchall()]
+        ends = _ends(db, PLACE, asked.owner, asked.after, asked.before)
+        place, order = _stretch("approvals.rowid", *ends, newest_first=asked.newest_first)
+        rows = db.execute(APPROVALS.format(only + place, order=order), named).fetchall()
+    found = [load_approval(row) for row in rows]
+    return found[::-1] if asked.before and not asked.after else found
 
 
 def made_with(db: sqlite3.Connection, key: IdempotencyKey, owner: str, since: float) -> tuple[str, str] | None:
@@ -206,17 +203,18 @@ def conversation(db: sqlite3.Connection, id: str) -> Conversation:
 
 
 def conversation_items(
-    db: sqlite3.Connection, id: str, after: str | None, limit: int, newest_first: bool
+    db: sqlite3.Connection, id: str, after: str | None, before: str | None, limit: int, newest_first: bool
 ) -> tuple[list[Item], bool]:
-    """A page of the branch, and whether more follow. An unknown `after` is NotFound."""
+    """A page of the branch, and whether there are more. An unknown `after` or `before` is NotFound."""
     with snapshot(db):
         listed = entries(db, _tip(db, id))
-        if after is not None and after not in listed:
-            raise no_item(after, "after")
+        for end, param in ((after, "after"), (before, "before")):
+            if end is not None and end not in listed:
+                raise no_item(end, param)
         ids = list(reversed(listed)) if newest_first else list(listed)
-        start = 0 if after is None else ids.index(after) + 1
-        page = ids[start : start + limit]
-        return _items(db, [listed[entry] for entry in page]), len(ids) > start + limit
+        between = ids[ids.index(after) + 1 if after else 0 : ids.index(before) if before else None]
+        page = between[-limit:] if before and not after else between[:limit]
+        return _items(db, [listed[entry] for entry in page]), len(between) > limit
 
 
 def conversation_item(db: sqlite3.Connection, id: str, item_id: str) -> list[Item]:
@@ -292,9 +290,34 @@ def no_item(id: str, param: str | None = None) -> NotFound:
     return NotFound(f"Item with id '{id}' not found.", param=param)
 
 
-def _turn(db: sqlite3.Connection, row: Any) -> StoredTurn:
+def _ends(
+    db: sqlite3.Connection, place: str, owner: str, after: str | None, before: str | None
+) -> tuple[int | None, int | None]:
+    """The numbers of the rows that a page lies between, by the statement `place`. Raises NotFound."""
+    found: list[int | None] = []
+    for id, param in ((after, "after"), (before, "before")):
+        rows = db.execute(place, (id, owner)).fetchall() if id else [(None,)]
+        if not rows:
+            raise NotFound(f"'{id}' not found.", param=param)
+        found.append(rows[0][0])
+    return found[0], found[1]
+
+
+def _stretch(column: str, after: int | None, before: int | None, *, newest_first: bool) -> tuple[str, str]:
+    """The condition for the rows between these two, and the order to read them in.
+
+    With `before` alone those right before it are wanted: they are read from there on, and so the wrong way round.
+    """
+    onwards, back = ("<", ">") if newest_first else (">", "<")
+    bounds = [(onwards, after), (back, before)]
+    where = "".join(f" and {column} {sign} {row}" for sign, row in bounds if row is not None)
+    backwards = before is not None and after is None
+    return where, "desc" if newest_first != backwards else "asc"
+
+
+def _turn(db: sqlite3.Connection, row: Any, items_of: str = ITEMS) -> StoredTurn:
     n = row[-1]
-    items = db.execute("select output, body from items where turn = ? order by n", (n,)).fetchall()
+    items = db.execute(items_of, (n,)).fetchall()
     intents = db.execute("select call_id from intents where turn = ?", (n,)).fetchall()
     return load_turn(row, items, frozenset(call_id for (call_id,) in intents))
 

@@ -175,6 +175,7 @@ class SQLiteStore:
         kind: str,
         *,
         after: str | None,
+        before: str | None = None,
         limit: int,
         newest_first: bool,
         agent: str,
@@ -186,6 +187,7 @@ class SQLiteStore:
                 owner=owner,
                 kind=kind,
                 after=after,
+                before=before,
                 limit=limit,
                 newest_first=newest_first,
                 agent=agent,
@@ -242,9 +244,10 @@ class SQLiteStore:
         open_at: float | None = None,
         limit: int = 1,
         after: str | None = None,
+        before: str | None = None,
         newest_first: bool = True,
     ) -> list[StoredApproval]:
-        asked = _reads.ApprovalQuery(owner, begins, open_at, limit, after, newest_first)
+        asked = _reads.ApprovalQuery(owner, begins, open_at, limit, after, before, newest_first)
         return await self._readers.read(partial(_reads.approvals, asked=asked))
 
     async def made_with(self, key: IdempotencyKey, owner: str, now: float) -> tuple[str, str] | None:
@@ -266,12 +269,11 @@ class SQLiteStore:
         await self._writer.write(partial(_writes.delete_conversation, id=id))
 
     async def conversation_items(
-        self, id: str, *, after: str | None, limit: int, newest_first: bool
+        self, id: str, *, after: str | None, before: str | None = None, limit: int, newest_first: bool
     ) -> tuple[list[Item], bool]:
-        """`after` is an entry's id; an unknown one is NotFound."""
-        return await self._readers.read(
-            partial(_reads.conversation_items, id=id, after=after, limit=limit, newest_first=newest_first)
-        )
+        """`after` and `before` are entries' ids; an unknown one is NotFound."""
+        page = partial(_reads.conversation_items, id=id, after=after, before=before)
+        return await self._readers.read(partial(page, limit=limit, newest_first=newest_first))
 
     async def conversation_item(self, id: str, item_id: str) -> list[Item]:
         return await self._readers.read(partial(_reads.conversation_item, id=id, item_id=item_id))

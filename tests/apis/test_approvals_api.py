@@ -130,10 +130,15 @@ async def test_pages_follow_one_another_in_both_orders(start_gateway, careful, o
         await gateway.http.post(f"/v1/approvals/{whole[0]}", json={"approve": False})
         rest = await read(gateway, f"/v1/approvals?order={order}&limit=2&after={first['last_id']}")
         end = await read(gateway, f"/approvals?order={order}&after={whole[-1]}")
+        back = await read(gateway, f"/v1/approvals?order={order}&limit=1&before={whole[-1]}")
+        start = await read(gateway, f"/v1/approvals?order={order}&before={whole[2]}")
         newest = [each["id"] for each in (await read(gateway, "/v1/approvals"))["data"]]
     assert [each["id"] for each in (*first["data"], *rest["data"])] == whole
     assert (first["has_more"], rest["has_more"]) == (True, False)
     assert (end["data"], end["has_more"]) == ([], False)
+    # One that was answered is not listed any more.
+    assert ([each["id"] for each in back["data"]], back["has_more"]) == (whole[-2:-1], len(whole) > 3)
+    assert ([each["id"] for each in start["data"]], start["has_more"]) == (whole[1:2], False)
     assert newest == (whole[1:] if order == "desc" else whole[:0:-1])
 
 
@@ -142,6 +147,7 @@ async def test_pages_follow_one_another_in_both_orders(start_gateway, careful, o
     [
         ("GET", "/v1/approvals?order=up", None, 400, "order"),
         ("GET", "/v1/approvals?after=mcpr_1", None, 404, "after"),
+        ("GET", "/v1/approvals?before=mcpr_1", None, 404, "before"),
         ("GET", "/v1/approvals?limit=0", None, 400, "limit"),
         ("GET", "/v1/approvals/mcpr_", None, 404, "id"),
         ("POST", "/v1/approvals/mcpr_1", {"approve": True}, 404, "id"),

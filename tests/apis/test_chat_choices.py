@@ -29,6 +29,17 @@ async def test_every_choice_is_an_answer_of_its_own_and_the_prompt_counts_once(s
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (10, 15, 25)
 
 
+async def test_choices_that_would_fill_the_store_with_their_input_are_refused(start_gateway):
+    body = {"model": "helper", "messages": [{"role": "user", "content": "x" * 400}]}
+    async with start_gateway(*[[say("a", str(n))] for n in range(5)], max_history=1000) as gateway:
+        refused = await gateway.http.post("/v1/chat/completions", json={**body, "n": 3, "store": True})
+        fits = await gateway.http.post("/v1/chat/completions", json={**body, "n": 2, "store": True})
+        passing = await gateway.http.post("/v1/chat/completions", json={**body, "n": 3})
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"], error["code"]) == (400, "n", "integer_above_max_value")
+    assert (fits.status_code, passing.status_code) == (200, 200)
+
+
 async def test_choices_stream_side_by_side_under_one_id(start_gateway):
     held = asyncio.Event()
     async with start_gateway([say("a b"), held], [say("c d")]) as gateway:

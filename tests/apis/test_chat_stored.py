@@ -98,15 +98,17 @@ async def test_lists_are_paged_and_filtered(start_gateway, home):
         ]
         others = [completion.id async for completion in completions.list(model="other")]
         page = (await gateway.http.get("/v1/chat/completions", params={"limit": 2, "after": made[0]})).json()
+        earlier = (await gateway.http.get("/v1/chat/completions", params={"limit": 2, "before": made[3]})).json()
         wrong = [
             (await gateway.http.get("/v1/chat/completions", params=params)).json()["error"]["param"]
-            for params in ({"limit": 101}, {"order": "up"}, {"after": "chatcmpl-none"})
+            for params in ({"limit": 101}, {"order": "up"}, {"after": "chatcmpl-none"}, {"before": "chatcmpl-none"})
         ]
     assert everything == [*made, other.id]
     assert backwards == everything[::-1]
     assert (even, others) == (made[::2], [other.id])
     assert (page["object"], page["first_id"], page["last_id"], page["has_more"]) == ("list", made[1], made[2], True)
-    assert wrong == ["limit", "order", "after"]
+    assert ([each["id"] for each in earlier["data"]], earlier["has_more"]) == (made[1:3], True)
+    assert wrong == ["limit", "order", "after", "before"]
 
 
 async def test_a_completion_is_its_owners_alone(start_gateway):

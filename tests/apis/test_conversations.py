@@ -49,6 +49,24 @@ async def test_items_are_listed_newest_first_and_the_pages_end(start_gateway):
     assert oldest.has_more
 
 
+async def test_items_before_one_are_those_right_before_it(start_gateway):
+    async with start_gateway() as gateway:
+        conversation = await gateway.openai.conversations.create(items=[message(str(n)) for n in range(5)])
+        path = f"/v1/conversations/{conversation.id}/items"
+        whole = [item["id"] for item in (await gateway.http.get(path, params={"order": "asc"})).json()["data"]]
+
+        async def ids(**query):
+            page = (await gateway.http.get(path, params=query)).json()
+            return [item["id"] for item in page["data"]], page["has_more"]
+
+        assert await ids(order="asc", before=whole[3]) == (whole[:3], False)
+        assert await ids(order="asc", before=whole[3], limit=2) == (whole[1:3], True)
+        assert await ids(before=whole[1], limit=2) == (whole[3:1:-1], True)
+        assert await ids(order="asc", after=whole[0], before=whole[4], limit=2) == (whole[1:3], True)
+        unknown = await gateway.http.get(path, params={"before": "msg_none"})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (404, "before")
+
+
 async def test_an_item_can_be_read_and_deleted(start_gateway):
     async with start_gateway() as gateway:
         items = gateway.openai.conversations.items

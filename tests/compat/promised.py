@@ -295,8 +295,8 @@ PROMISED = (
         "pages",
         "Conversations",
         REFERENCE + "Conversations, list items",
-        "Pages are 20 items, newest first, and honour `after`, `limit` and `order`; `has_more` is true.",
-        "test_pages_are_20_newest_first_and_honour_after_limit_and_order",
+        "Pages are 20 items, newest first, and honour `after`, `before`, `limit`, `order`; `has_more` is true.",
+        "test_pages_are_20_newest_first_and_honour_after_before_limit_and_order",
     ),
     promise(
         "chat-usage-chunk",

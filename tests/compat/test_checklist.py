@@ -238,7 +238,7 @@ async def test_a_busy_conversation_is_openais_error_for_who_asks_for_it(gateway)
 
 
 @pytest.mark.requirement("pages")
-async def test_pages_are_20_newest_first_and_honour_after_limit_and_order(gateway):
+async def test_pages_are_20_newest_first_and_honour_after_before_limit_and_order(gateway):
     async with gateway() as running:
         items = [{"role": "user", "content": f"line {number}"} for number in range(20)]
         conversation = (await running.openai.conversations.create(items=items)).id
@@ -246,12 +246,14 @@ async def test_pages_are_20_newest_first_and_honour_after_limit_and_order(gatewa
         url = f"/v1/conversations/{conversation}/items"
         page = (await running.http.get(url)).json()
         rest = (await running.http.get(url, params={"after": page["last_id"]})).json()
+        back = (await running.http.get(url, params={"before": rest["first_id"]})).json()
         oldest = (await running.http.get(url, params={"order": "asc", "limit": 1})).json()
         none = (await running.http.get(url, params={"after": rest["last_id"]})).json()
         listed = running.openai.conversations.items.list(conversation, limit=3)
         everything = [item.id async for item in listed]
     assert (len(page["data"]), page["has_more"], len(rest["data"]), rest["has_more"]) == (20, True, 5, False)
     assert (page["first_id"], page["last_id"]) == (page["data"][0]["id"], page["data"][-1]["id"])
+    assert (back["data"], back["has_more"]) == (page["data"], False)
     assert oldest["data"][0]["id"] == rest["last_id"]
     assert (none["data"], none["has_more"]) == ([], False)
     assert everything == [item["id"] for item in [*page["data"], *rest["data"]]]

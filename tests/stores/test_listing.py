@@ -53,6 +53,34 @@ async def test_a_call_and_its_result_are_never_parted_and_count_as_one(store: St
         assert pages == [[id for entry in expected[n : n + limit] for id in entry] for n in starts]
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_pages_lead_back_from_any_entry(store: Store, newest_first: bool) -> None:
+    items, _ = await talked(store)
+    names = {items[0].id: "q"}
+    ids = {name: id for id, name in names.items()}
+    whole = ENTRIES[::-1] if newest_first else ENTRIES
+
+    async def listed(**ends: str) -> tuple[list[str], bool]:
+        given = {"after": None, "limit": 2} | {end: ids.get(id, id) for end, id in ends.items()}
+        page, more = await store.conversation_items("c", newest_first=newest_first, **given)
+        return [names.get(item.id, item.id) for item in page], more
+
+    before, more, pages = whole[-1][0], True, list[list[str]]()
+    while more:
+        page, more = await listed(before=before)
+        pages.insert(0, page)
+        before = page[0]
+    halves = [whole[0:2], whole[2:4], whole[4:6]]
+    assert pages == [[id for entry in half for id in entry] for half in halves]
+    between = [id for entry in whole[2:4] for id in entry]
+    assert await listed(after=whole[1][0], before=whole[4][0]) == (between, False)
+    assert await listed(after=whole[1][0], before=whole[5][0]) == (between, True)
+    assert await listed(before=whole[0][0]) == ([], False)
+    with pytest.raises(NotFound) as raised:
+        await listed(before="fco_a")
+    assert raised.value.param == "before"
+
+
 async def test_a_result_is_found_only_with_its_call_and_leaves_with_it(store: Store) -> None:
     _, newest = await talked(store)
     assert [item.id for item in await store.conversation_item("c", "fc_a")] == ["fc_a", "fco_a"]

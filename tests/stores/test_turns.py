@@ -45,8 +45,30 @@ async def test_turns_of_one_owner_and_kind_are_listed_page_by_page(store: Store)
     assert await ids(store, metadata={"all": "x", "n": "1"}) == (["kind-1"], False)
     assert await ids(store, metadata={"all": "y"}) == ([], False)
     for unknown in ("kind-none", "kind-yours"):
-        with pytest.raises(NotFound):
-            await ids(store, after=unknown)
+        for end in ("after", "before"):
+            with pytest.raises(NotFound) as raised:
+                await ids(store, **{end: unknown})
+            assert raised.value.param == end
+
+
+async def test_turns_are_listed_back_from_one_of_them(store: Store) -> None:
+    for number in range(5):
+        await kept(store, f"kind-{number}")
+    assert await ids(store, before="kind-3") == (["kind-0", "kind-1", "kind-2"], False)
+    assert await ids(store, before="kind-3", limit=2) == (["kind-1", "kind-2"], True)
+    assert await ids(store, before="kind-1", limit=2, newest_first=True) == (["kind-3", "kind-2"], True)
+    assert await ids(store, before="kind-0") == ([], False)
+    assert await ids(store, after="kind-0", before="kind-4", limit=2) == (["kind-1", "kind-2"], True)
+    assert await ids(store, after="kind-4", before="kind-2", newest_first=True) == (["kind-3"], False)
+    assert await ids(store, after="kind-3", before="kind-1") == ([], False)
+
+
+async def test_a_list_has_what_was_answered_and_not_what_was_asked(store: Store) -> None:
+    await kept(store, "kind-0", wire={"echo": 1})
+    whole = await store.get("kind-0")
+    listed, _ = await store.turns("me", "kind-", after=None, limit=1, newest_first=True, agent="", metadata={})
+    assert listed == [replace(whole, turn=replace(whole.turn, input=()))]
+    assert listed[0].output and whole.turn.input
 
 
 async def test_turns_are_found_by_their_digest_newest_first(store: Store) -> None:

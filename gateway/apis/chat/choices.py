@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from gateway.apis._choices import Said
 from gateway.apis.chat.to_wire import Chunks, together
+from gateway.errors import InvalidRequest
 from gateway.events import RunFailed, Usage
+from gateway.item_sizes import size_of
 from gateway.items import IdempotencyKey
 from gateway.ports import Turn
 
@@ -23,6 +25,21 @@ def choices(turn: Turn) -> list[Turn]:
 def choice_ids(turn: Turn) -> list[str]:
     """The ids of the turns behind the choices, of which this is the first."""
     return [choice_id(turn.id, index) for index in range(turn.wire.get("choices", 1))]
+
+
+def refuse_copies(turns: Sequence[Turn], most: int) -> None:
+    """Raises InvalidRequest where the choices would be stored with more than `most` characters of input, which each of
+    them keeps for itself."""
+    if len(turns) == 1 or not turns[0].stored:
+        return
+    size = sum(map(size_of, turns[0].input))
+    if size * len(turns) > most:
+        raise InvalidRequest(
+            f"{len(turns)} choices of {size} characters are too much to be stored; the limit for all of them is {most} "
+            "(`max_history`). Ask for fewer, or with 'store': false.",
+            param="n",
+            code="integer_above_max_value",
+        )
 
 
 def choice_key(key: IdempotencyKey | None, index: int) -> IdempotencyKey | None:

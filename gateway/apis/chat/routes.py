@@ -13,7 +13,7 @@ from gateway.apis._idempotency import IdempotencyKeys, replayed
 from gateway.apis._wire import EventStream, begun, json_response, parsed, read_body, until_ended, wanted
 from gateway.apis.chat import stored
 from gateway.apis.chat.approvals import resumed
-from gateway.apis.chat.choices import SideBySideChunks, choice_ids, choices
+from gateway.apis.chat.choices import SideBySideChunks, choice_ids, choices, refuse_copies
 from gateway.apis.chat.relay import RawModels
 from gateway.apis.chat.resent import continued
 from gateway.apis.chat.schema import ChatRequest
@@ -79,8 +79,10 @@ class Completions:
             return await self._start_all(await continued(turn, self._store), request)
 
     async def _start_all(self, turn: Turn, request: Request) -> Sequence[Run]:
+        turns = choices(turn)
+        refuse_copies(turns, self._runs.max_history)
         try:
-            return await start_all(self._runs, choices(turn), wanted(request))
+            return await start_all(self._runs, turns, wanted(request))
         except InvalidRequest as error:
             if error.param == "input":
                 error.param = "messages"

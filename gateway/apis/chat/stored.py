@@ -62,6 +62,7 @@ class StoredCompletions:
             request.state.owner,
             KIND,
             after=asked.after,
+            before=asked.before,
             limit=asked.limit,
             newest_first=asked.newest_first,
             agent=query.get("model", ""),

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.agents.spec import AgentSpec
 from gateway.apis._items import metadata_of, to_items
 from gateway.apis._requests import to_format
+from gateway.apis.responses.prompts import with_media
 from gateway.apis.responses.schema import ConversationReference, ResponsesRequest, TextFormat
 from gateway.apis.responses.tools import Tools, choice_echo, read_choice, read_tools
 from gateway.errors import InvalidRequest, NotFound
@@ -64,7 +65,7 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
     return Turn(
         id=new_id("resp"),
         agent=replace(agent, tools=(*agent.tools, *tools.grants)) if tools.grants else agent,
-        input=to_items(given),
+        input=with_media(to_items(given), body.prompt),
         parent=body.previous_response_id,
         conversation=conversation,
         instructions=body.instructions or "",

@@ -23,7 +23,7 @@ from gateway.errors import (
 from gateway.events import ModelEvent
 from gateway.model_requests import RequestLog
 from gateway.ports import ModelCall
-from gateway.providers.embeddings import EmbeddingLanes, OwnEmbedder, no_vectors
+from gateway.providers.embeddings import BY_LITELLM, EmbeddingLanes, OwnEmbedder, no_vectors
 from gateway.providers.http_client import PooledTransport
 from gateway.providers.linked import with_contents
 from gateway.providers.litellm_import import LiteLLM
@@ -47,7 +47,6 @@ from gateway.providers.targets import (
 )
 from gateway.providers.transformed import Transformed
 from gateway.providers.transport import AiohttpTransport, Transport
-from gateway.providers.vendors import VENDORS
 
 Said = TypeVar("Said")
 
@@ -104,15 +103,6 @@ class ProviderRouter:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
-
-    async def warm(self) -> None:
-        """Import LiteLLM if something configured will need it; the event loop runs on. For the background."""
-        named = [
-            settings.lane if settings.lane != "auto" else lane_of(settings) for settings in self._providers.values()
-        ]
-        keyed = [vendor.lane for vendor in VENDORS.values() if any(self._keys.get(key) for key in vendor.keys)]
-        if not {"transformed", "litellm", None}.isdisjoint([*named, *keyed]):
-            await self._litellm.module()
 
     @property
     def warmed(self) -> bool:
@@ -232,6 +222,9 @@ class ProviderRouter:
             target = await self._found(model, settings)
         else:
             return target
+        if target.lane in BY_LITELLM:
+            # Its import is not the model's time.
+            await self._litellm.module()
         if len(self._targets) >= MOST_TARGETS:
             self._targets.clear()
         self._targets[model] = target
@@ -250,12 +243,6 @@ MOST_TARGETS = 1024
 
 def with_defaults(call: ModelCall, target: Target) -> ModelCall:
     return replace(call, options={**target.defaults, **call.options}) if target.defaults else call
-
-
-def lane_of(settings: ProviderSettings) -> Lane | None:
-    """The lane of a provider that is left to the table; None for one that LiteLLM has to be asked about."""
-    _, vendor = named_vendor(settings)
-    return vendor.lane if vendor else None
 
 
 def may_fall_back(error: ProviderError) -> bool:

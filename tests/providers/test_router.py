@@ -15,7 +15,7 @@ from gateway.errors import (
     ProviderRefused,
 )
 from gateway.providers import router as router_module
-from gateway.providers.router import ProviderRouter, may_fall_back, pause_before_retry
+from gateway.providers.router import may_fall_back, pause_before_retry
 from gateway.providers.settings import Limits, ProviderSettings
 from tests.providers.conftest import ask
 from tests.providers.replay import Answer, Upstream
@@ -157,13 +157,16 @@ async def test_a_vendors_key_does_not_go_to_another_configured_address(asking):
     assert "authorization" not in upstream.requests[0].headers
 
 
-async def test_litellm_is_imported_for_those_who_need_it_only():
-    async with ProviderRouter([], Limits(), {"OPENAI_API_KEY": "k"}) as router:
-        await router.warm()
-        assert not router.warmed
-    async with ProviderRouter([], Limits(), {"ANTHROPIC_API_KEY": "k"}) as router:
-        await router.warm()
-        assert router.warmed
+async def test_litellm_is_imported_for_a_call_that_needs_it_and_not_for_a_key(asking):
+    keys = {"ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k"}
+    claude = LEGS[1]
+    async with Upstream(GOOD, Answer(claude.whole)) as upstream:
+        other = ProviderSettings(name="y", base_url=upstream.url, api_key="k", **claude.settings)
+        async with asking(upstream.url, other, keys=keys) as router:
+            await router()
+            assert not router.router.warmed
+            await router(ask(model="y/claude-sonnet-4-5"))
+            assert router.router.warmed
 
 
 async def test_a_model_can_be_a_script(asking, tmp_path):

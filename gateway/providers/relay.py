@@ -1,10 +1,10 @@
 """The relay: a chat completion handed on between client and vendor, who speak the same wire.
 
 On the way there only what must have another name gets it. On the way back nothing is changed and no token is read. The
-first event has to be JSON, because it decides the status; each later one has to look like it, which is all that can be
-had at the cost of a pass-through. What is looked for is how the answer ends, because an end without a finish reason must
-not look like one: errors and finish reasons are found as bytes, which cannot stand inside a JSON string (their quotes
-would be escaped there).
+first event has to be JSON, because it decides the status; each later one has to look like it, which is all that costs
+no more than a pass-through. What is looked for is how the answer ends, because an end without a finish reason must not
+look like one: errors and finish reasons are found as bytes, which cannot stand inside a JSON string (their quotes would
+be escaped there).
 """
 
 import re

@@ -107,7 +107,9 @@ class Edge:
             self._admit(scope)
             await self._app(scope, receive, send)
         except (GatewayError, HTTPException) as error:
-            await websocket.send_denial_response(error_response(explain(error, {**scope, "method": "GET"})))
+            denial = error_response(explain(error, {**scope, "method": "GET"}))
+            denial.headers["x-request-id"] = new_id("req")
+            await websocket.send_denial_response(denial)
 
     def _admit(self, scope: Scope) -> None:
         """Check the host and the key; note the key's owner; let paths come with and without `/v1`."""

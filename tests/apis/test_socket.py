@@ -154,6 +154,7 @@ async def test_without_a_key_there_is_no_connection(start_gateway):
                 pass
         body = json.loads(refused.value.response.body)
     assert (refused.value.response.status_code, body["error"]["code"]) == (401, "invalid_api_key")
+    assert refused.value.response.headers["x-request-id"].startswith("req_")
 
 
 async def test_a_client_that_goes_stops_what_is_not_stored_and_leaves_what_is(start_gateway):

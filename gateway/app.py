@@ -80,8 +80,6 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
             # Before the first request: what a stop interrupted has its place in its conversation.
             await runs.recover()
             background = [asyncio.create_task(folder.watch())]
-            if models is not None:
-                background.append(asyncio.create_task(models.warm()))
             stack.push_async_callback(stop, background)
             stack.push_async_callback(runs.close)
             yield

@@ -18,6 +18,8 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway.items import new_id
+
 logger = logging.getLogger(__name__)
 
 DISCONNECT = "homeport.disconnect"
@@ -28,6 +30,10 @@ RESERVED_FILES = 64
 """Open files that are not for connections: the store, the tool servers, the standard streams."""
 MESSAGE_BYTES = 20 * 1024 * 1024
 """The most bytes of a WebSocket message: what the body of a request may have."""
+REFUSAL_HEAD = (
+    b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+    b"connection: close\r\n\r\n"
+)
 REFUSAL = b'{"error":{"message":"%b","type":"%b","param":null,"code":"%b"}}'
 
 
@@ -240,8 +246,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 return
         kind = b"server_error" if status.startswith(b"5") else b"invalid_request_error"
         body = REFUSAL % (message, kind, code)
-        head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(head % (status, len(body)) + body)
+        self.transport.write(REFUSAL_HEAD % (status, len(body), new_id("req").encode()) + body)
         self._close()
 
     def _close(self) -> None:

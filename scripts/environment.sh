@@ -49,7 +49,7 @@ if [ "$venv" = .venv ]; then
     $venv/bin/python scripts/build_embedder.py
     # Compiled now is what is used, so that the first start is as fast as the second. All of it would take 100 MB more,
     # most of them LiteLLM's proxy, which is never imported.
-    LITELLM_LOCAL_MODEL_COST_MAP=True LITELLM_MODE=PRODUCTION $venv/bin/python -W ignore -c '
+    env -u PYTHONDONTWRITEBYTECODE LITELLM_LOCAL_MODEL_COST_MAP=True LITELLM_MODE=PRODUCTION $venv/bin/python -W ignore -c '
 import gateway.cli.main, gateway.tools.mcp, gateway.tools.mounted, gateway.tools.stdio, gateway.retrieval.search
 import mcp_tools.filesystem, mcp_tools.rag, mcp_tools.ticketing, openai, litellm' >/dev/null
 fi

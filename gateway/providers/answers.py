@@ -16,7 +16,7 @@ from gateway.providers.sent import as_sent
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Target
 from gateway.providers.transport import Reply
-from gateway.providers.vendor_errors import from_response, too_large
+from gateway.providers.vendor_errors import from_response, garbled, too_large
 
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of an answer that is not a stream."""
@@ -52,7 +52,7 @@ class Reader(ABC, Generic[Said]):
         """Wait for what arrives and append what it says. True after the last of it. Raises ProviderError."""
 
     def _garbled(self) -> ProviderError:
-        return ProviderError(f"{self._target.provider.name} sent something that cannot be read.", code="stream_garbled")
+        return garbled(self._target.provider.name)
 
 
 class HttpReader(Reader[Said]):

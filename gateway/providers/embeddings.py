@@ -110,6 +110,7 @@ class LiteLLMEmbeddings(Reader[Embeddings]):
         self._litellm = litellm
         self._credentials = secrets
         self._call = call
+        self._caller = Caller(target.provider.name, most=LARGEST_ANSWER)
 
     async def close(self) -> None:
         # Nothing is left open: the request ends when it is cancelled.
@@ -125,7 +126,7 @@ class LiteLLMEmbeddings(Reader[Embeddings]):
             if type(error).__name__ == "UnsupportedParamsError":
                 raise refused(target.provider.name, "dimensions") from error
             secrets = (*target.secrets, *self._credentials.values())
-            raise from_exception(target.provider.name, error, secrets) from error
+            raise from_exception(target.provider.name, error, secrets, answered=self._caller.answered) from error
         out.append(to_embeddings(answer, len(self._call.texts), target))
         return True
 
@@ -140,7 +141,7 @@ class LiteLLMEmbeddings(Reader[Embeddings]):
             # A note for the vendor, nothing that changes a vector.
             body.pop("user", None)
         given = {**self._credentials, **target.provider.extra, **addressed(target)}
-        with self._litellm.heard(Caller(target.provider.name, most=LARGEST_ANSWER)):
+        with self._litellm.heard(self._caller):
             return await litellm.aembedding(**{**body, **given, "model": f"{name}/{target.model}"})
 
 

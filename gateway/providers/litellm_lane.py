@@ -77,6 +77,7 @@ class LiteLLMAnswer(Reader[ModelEvent]):
         self._live = call.live and target.litellm_provider not in NO_STREAM
         self._secrets = (*target.secrets, *credentials.values())
         self._credentials = credentials
+        self._caller = Caller(target.provider.name, self._note, live=self._live)
         self._log = call.log
         self._request: Json = {}
         self._heard = False
@@ -101,7 +102,8 @@ class LiteLLMAnswer(Reader[ModelEvent]):
         except ProviderError:
             raise
         except Exception as error:
-            raise from_exception(self._target.provider.name, error, self._secrets) from error
+            name = self._target.provider.name
+            raise from_exception(name, error, self._secrets, answered=self._caller.answered) from error
 
     async def _read(self, out: list[ModelEvent]) -> bool:
         if self._stream is None:
@@ -139,7 +141,7 @@ class LiteLLMAnswer(Reader[ModelEvent]):
     def _listening(self) -> Generator[None]:
         """Bound what LiteLLM reads, and note what it sends; what it was given, where that is not heard."""
         try:
-            with self._litellm.heard(Caller(self._target.provider.name, self._note, live=self._live)):
+            with self._litellm.heard(self._caller):
                 yield
         finally:
             if self._log is not None and self._request and not self._heard:

@@ -22,15 +22,16 @@ Told = Callable[[str, bytes], None]
 """Takes the URL and the body of a request that is about to be sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
     """Who asks a `provider` in a context. `told` is told of its requests; `live`: the answer may be a stream of events,
-    and otherwise has at most so many bytes."""
+    and otherwise has at most so many bytes. `answered`: the last request was answered, and with no error."""
 
     provider: str
     told: Told | None = None
     live: bool = False
     most: int = LARGEST_BODY
+    answered: bool = False
 
 
 Listener = ContextVar[Caller | None]
@@ -55,6 +56,7 @@ def listened(transport: Any) -> Listener:
         # A few bytes can be the compressed form of any number.
         request.headers["accept-encoding"] = "identity"
         response: httpx.Response = await send(self, request)
+        caller.answered = response.status_code < 300
         response.stream = Bounded(response, caller)
         return response
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from gateway.errors import ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.chat_body import Json
 from gateway.providers.unicode import clean, cleaned
-from gateway.providers.vendor_errors import from_response, without_secrets
+from gateway.providers.vendor_errors import from_response, garbled, without_secrets
 
 MAY_BE_DROPPED: Mapping[str, tuple[Any, ...]] = {
     "seed": (),
@@ -97,8 +97,11 @@ def refused(vendor: str, option: str) -> ProviderRefused:
     )
 
 
-def from_exception(provider: str, error: Exception, secrets: Iterable[str]) -> ProviderError:
-    """What LiteLLM raised, by what the vendor answered: LiteLLM's own classes are chosen by words of the message."""
+def from_exception(provider: str, error: Exception, secrets: Iterable[str], *, answered: bool = False) -> ProviderError:
+    """What LiteLLM raised, by what the vendor answered: LiteLLM's own classes are chosen by words of the message.
+
+    `answered`: the vendor sent an answer and no error. That it cannot be read is then a 422 of LiteLLM's.
+    """
     chain = list(causes(error))
     for cause in chain:
         if isinstance(cause, ProviderError):
@@ -110,6 +113,8 @@ def from_exception(provider: str, error: Exception, secrets: Iterable[str]) -> P
         status = getattr(cause, "status_code", None)
         # LiteLLM's connection errors say 500 although nobody answered.
         if isinstance(status, int) and 400 <= status <= 599 and type(cause).__name__ not in INVENTED:
+            if answered and status == 422:
+                return garbled(provider)
             text = str(getattr(cause, "message", "") or cause)
             return from_response(provider, status, headers_of(cause), embedded(text).encode(), secrets)
     if any("Timeout" in type(cause).__name__ for cause in chain):

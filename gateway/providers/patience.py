@@ -14,19 +14,35 @@ from gateway.providers.targets import Answer
 Said = TypeVar("Said")
 
 
+def whole_by(limits: Limits, started: float, now: float, waiting: int) -> float:
+    """The loop time until when a model may take for an answer that comes whole, when it is asked `now` in a call that
+    began at `started`, and `waiting` others may be asked after it: its share of what is left.
+
+    Its first token is its last, so `first_token` is the least that it needs.
+    """
+    total = started + limits.total
+    return max(now + limits.first_token, now + (total - now) / (waiting + 1)) if waiting else total
+
+
 class Patience:
-    """Waits for what an answer says within `limits`; `started` is the loop time when the whole call began."""
+    """Waits for what an answer says within `limits`, and for the first of it until `first_by`.
 
-    __slots__ = ("_cancelling", "_due", "_expired", "_idle", "_limits", "_loop", "_name", "_task", "_timer", "_total")
+    `started` is the loop time when the whole call began.
+    """
 
-    def __init__(self, name: str, limits: Limits, started: float, *, live: bool) -> None:
+    __slots__ = (
+        "_begun", "_cancelling", "_due", "_expired", "_first_by", "_idle", "_limits", "_loop", "_name", "_task",
+        "_timer", "_total",
+    )  # fmt: skip
+
+    def __init__(self, name: str, limits: Limits, started: float, *, first_by: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._name = name
         self._limits = limits
         self._idle = 0.0
+        self._begun = self._loop.time()
         self._total = started + limits.total
-        # The first token of an answer that comes whole is its last.
-        self._due = min(self._loop.time() + limits.first_token, self._total) if live else self._total
+        self._due = self._first_by = min(first_by, self._total)
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._expired = False
@@ -83,12 +99,17 @@ class Patience:
     def _error(self) -> ProviderTimeout:
         limits = self._limits
         if self._loop.time() >= self._total:
-            return ProviderTimeout(f"{self._name} was not done within {limits.total:g} seconds.", code="total_timeout")
+            total, left = rounded(limits.total), rounded(self._total - self._begun)
+            within = f"{left} seconds" if left == total else f"the {left} seconds that were left to it of {total}"
+            return ProviderTimeout(f"{self._name} was not done within {within}.", code="total_timeout")
         if self._idle:
             return ProviderTimeout(f"{self._name} fell silent for {limits.idle:g} seconds.", code="idle_timeout")
-        return ProviderTimeout(
-            f"{self._name} gave no first token within {limits.first_token:g} seconds.", code="first_token_timeout"
-        )
+        first = rounded(self._first_by - self._begun)
+        return ProviderTimeout(f"{self._name} gave no first token within {first} seconds.", code="first_token_timeout")
+
+
+def rounded(seconds: float) -> str:
+    return f"{round(seconds, 2):g}"
 
 
 class Begun(Generic[Said]):

@@ -1,8 +1,10 @@
 """The relay: a chat completion handed on between client and vendor, who speak the same wire.
 
-On the way there only what must have another name gets it. On the way back nothing is changed and no token is read.
-What is looked for is how the answer ends, because an end without a finish reason must not look like one: errors and
-finish reasons are found as bytes, which cannot stand inside a JSON string (their quotes would be escaped there).
+On the way there only what must have another name gets it. On the way back nothing is changed and no token is read. The
+first event has to be JSON, because it decides the status; each later one has to look like it, which is all that costs
+no more than a pass-through. What is looked for is how the answer ends, because an end without a finish reason must not
+look like one: errors and finish reasons are found as bytes, which cannot stand inside a JSON string (their quotes would
+be escaped there).
 """
 
 import re
@@ -139,12 +141,13 @@ class RelayAnswer(HttpReader[bytes]):
 
     def _block(self, block: bytes, out: list[bytes]) -> bool:
         """Hand on some whole events. True when [DONE] is among them."""
-        if not self._begun:
+        begun = self._begun
+        if not begun:
             if b"data:" not in block:
                 return False
             self._begun = True
-        if b'"error"' in block:
-            self._look(block, out)
+        if not begun or b'"error"' in block or not look_like_chunks(block):
+            self._look(block, out, begun=begun)
         for reason in FINISH.findall(block):
             self._finished += 1
             self._note(reason.decode("utf-8", "replace"))
@@ -158,24 +161,29 @@ class RelayAnswer(HttpReader[bytes]):
         out.append(block)
         return False
 
-    def _look(self, block: bytes, out: list[bytes]) -> None:
-        """Raise the error that one of these events may be, after handing on the events before it."""
+    def _look(self, block: bytes, out: list[bytes], *, begun: bool) -> None:
+        """Raise the error that one of these events may be, or that it is no chunk. Those before it are handed on, if
+        something was said there or before."""
         before: list[bytes] = []
         for event in BLANK_LINE.split(block):
-            chunks = [parsed(data) for data in datas(event)]
-            for chunk in chunks:
-                if isinstance(chunk, dict) and is_error(cast(Json, chunk)):
+            for data in datas(event):
+                if data == b"[DONE]":
+                    return
+                chunk = parsed(data)
+                if chunk.__class__ is dict and not is_error(chunk):
+                    begun = True
+                    continue
+                if begun:
                     out += before
+                if chunk.__class__ is dict:
                     raise from_body(self._target.provider.name, chunk, secrets=self._target.secrets)
+                raise self._garbled()
             before.append(event)
 
     def _close(self, out: list[bytes]) -> bool:
         """The vendor ended its body. Some do not say [DONE], some leave out the last blank line."""
         rest = self._blocks.close()
-        said = datas(rest)
-        if any(data != b"[DONE]" and parsed(data) is None for data in said):
-            raise self._garbled()
-        if said and self._block(rest.rstrip() + b"\n\n", out):
+        if datas(rest) and self._block(rest.rstrip() + b"\n\n", out):
             return True
         self._end(self._choices)
         out.append(DONE)
@@ -225,6 +233,15 @@ def datas(events: bytes) -> list[bytes]:
     """The data of some events, the last of which may want its blank line."""
     sse = SseParser()
     return [*sse.feed(events), *sse.close()]
+
+
+def look_like_chunks(events: bytes) -> bool:
+    """Whether each of some whole events is one line of data in braces. Anything else may be a chunk too."""
+    return (
+        events.startswith(b"data: {")
+        and events.endswith(b"}\n\n")
+        and events.count(b"\n\n") == events.count(b"}\n\ndata: {") + 1
+    )
 
 
 def one_chunk(completion: Json) -> bytes:

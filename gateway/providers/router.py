@@ -23,14 +23,14 @@ from gateway.errors import (
 from gateway.events import ModelEvent
 from gateway.model_requests import RequestLog
 from gateway.ports import ModelCall
-from gateway.providers.embeddings import EmbeddingLanes, OwnEmbedder, no_vectors
+from gateway.providers.embeddings import BY_LITELLM, EmbeddingLanes, OwnEmbedder, no_vectors
 from gateway.providers.http_client import PooledTransport
 from gateway.providers.linked import with_contents
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.litellm_lane import LiteLLMLane
 from gateway.providers.lookup import lookup
 from gateway.providers.openai_wire import OpenAIWire
-from gateway.providers.patience import Begun, Patience
+from gateway.providers.patience import Begun, Patience, whole_by
 from gateway.providers.relay import is_relayed
 from gateway.providers.schema_tools import SchemaTools
 from gateway.providers.scripted import ScriptedLane
@@ -47,7 +47,6 @@ from gateway.providers.targets import (
 )
 from gateway.providers.transformed import Transformed
 from gateway.providers.transport import AiohttpTransport, Transport
-from gateway.providers.vendors import VENDORS
 
 Said = TypeVar("Said")
 
@@ -105,15 +104,6 @@ class ProviderRouter:
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
 
-    async def warm(self) -> None:
-        """Import LiteLLM if something configured will need it; the event loop runs on. For the background."""
-        named = [
-            settings.lane if settings.lane != "auto" else lane_of(settings) for settings in self._providers.values()
-        ]
-        keyed = [vendor.lane for vendor in VENDORS.values() if any(self._keys.get(key) for key in vendor.keys)]
-        if not {"transformed", "litellm", None}.isdisjoint([*named, *keyed]):
-            await self._litellm.module()
-
     @property
     def warmed(self) -> bool:
         """Whether LiteLLM has been imported."""
@@ -138,7 +128,7 @@ class ProviderRouter:
         if not is_relayed(body, target):
             return None
         live = body.get("stream") is True
-        return await self._attempts(partial(self._wire.relay, body), target, started, live=live, more=False)
+        return await self._attempts(partial(self._wire.relay, body), target, started, live=live, waiting=0)
 
     @property
     def embedders(self) -> Sequence[str]:
@@ -154,7 +144,7 @@ class ProviderRouter:
         started = asyncio.get_running_loop().time()
         target = await self._target(call.model)
         begin = partial(self._embedding_lanes.begin, call)
-        begun = await self._attempts(begin, target, started, live=False, more=False)
+        begun = await self._attempts(begin, target, started, live=False, waiting=0)
         try:
             said = await begun.next()
         finally:
@@ -165,20 +155,24 @@ class ProviderRouter:
 
     async def _begin(self, call: ModelCall) -> Begun[ModelEvent]:
         """The first answer that says anything, from the first model that can."""
-        started = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         failure = ProviderRefused("No model was named.")
         for position, model in enumerate(call.models):
-            more = position + 1 < len(call.models)
+            waiting = len(call.models) - position - 1
             try:
                 target = await self._target(model)
+                if position and loop.time() >= started + target.limits.total:
+                    # What used up the time is what has to be told.
+                    break
                 whole = await with_contents(call, target, self._fetch_hosts)
                 begin = partial(self._lane(target).begin, with_defaults(whole, target))
-                return await self._attempts(begin, target, started, live=call.live, more=more, log=call.log)
+                return await self._attempts(begin, target, started, live=call.live, waiting=waiting, log=call.log)
             except ProviderError as error:
                 failure = error
             if not may_fall_back(failure):
                 break
-            if more:
+            if waiting:
                 logger.warning("%s failed (%s); falling back to %s.", model, failure, call.models[position + 1])
         raise failure
 
@@ -189,15 +183,18 @@ class ProviderRouter:
         started: float,
         *,
         live: bool,
-        more: bool,
+        waiting: int,
         log: RequestLog | None = None,
     ) -> Begun[Said]:
-        """`more`: another model is waiting to be tried."""
+        """`waiting`: how many other models may be asked after this one."""
         loop = asyncio.get_running_loop()
+        limits = target.limits
+        share = whole_by(limits, started, loop.time(), waiting)
         attempt, waited = 0, False
         while True:
             answer = begin(target)
-            patience = Patience(target.id, target.limits, started, live=live)
+            soon = loop.time() + limits.first_token
+            patience = Patience(target.id, limits, started, first_by=soon if live else max(soon, share))
             try:
                 return Begun(answer, patience, await patience.first(answer))
             except BaseException as error:
@@ -207,9 +204,9 @@ class ProviderRouter:
                     raise
                 if log is not None:
                     log.failed(error)
-                left = started + target.limits.total - loop.time()
-                pause = pause_before_retry(error, attempt, left, more=more, waited=waited)
-                if attempt >= target.limits.retries or pause is None:
+                left = started + limits.total - loop.time()
+                pause = pause_before_retry(error, attempt, left, more=waiting > 0, waited=waited)
+                if attempt >= limits.retries or pause is None:
                     raise
                 waited = waited or error.retry_after is not None
                 logger.info("%s failed (%s); trying again in %.1f s.", target.id, error, pause)
@@ -232,6 +229,9 @@ class ProviderRouter:
             target = await self._found(model, settings)
         else:
             return target
+        if target.lane in BY_LITELLM:
+            # Its import is not the model's time.
+            await self._litellm.module()
         if len(self._targets) >= MOST_TARGETS:
             self._targets.clear()
         self._targets[model] = target
@@ -252,15 +252,12 @@ def with_defaults(call: ModelCall, target: Target) -> ModelCall:
     return replace(call, options={**target.defaults, **call.options}) if target.defaults else call
 
 
-def lane_of(settings: ProviderSettings) -> Lane | None:
-    """The lane of a provider that is left to the table; None for one that LiteLLM has to be asked about."""
-    _, vendor = named_vendor(settings)
-    return vendor.lane if vendor else None
-
-
 def may_fall_back(error: ProviderError) -> bool:
-    """A request that is wrong for one model is wrong for the next, unless it was only too long or misaddressed."""
-    return (
+    """A request that is wrong for one model is wrong for the next, unless it was only too long or misaddressed.
+
+    There is nothing left for another after the time of the whole call.
+    """
+    return error.code != "total_timeout" and (
         not isinstance(error, ProviderRefused)
         or isinstance(error, ContextTooLong)
         or error.code in ("model_not_found", "no_base_url")

@@ -135,6 +135,11 @@ def too_large(provider: str) -> ProviderError:
     return error
 
 
+def garbled(provider: str) -> ProviderError:
+    """An answer that is no such thing. The next may be one."""
+    return ProviderError(f"{provider} sent something that cannot be read.", code="stream_garbled")
+
+
 def choose(status: int | None, codes: tuple[str, ...]) -> type[ProviderError]:
     """A telling code wins over the status, unless that is about the account; the status over a vague code."""
     telling = [BY_CODE[code.lower()] for code in codes if code.lower() in BY_CODE]

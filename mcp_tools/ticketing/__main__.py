@@ -1,7 +1,9 @@
 """`python -m mcp_tools.ticketing --preset roundup --base-url URL`: the ticketing server over stdio.
 
-Credentials come from the environment (TICKETING_USER, TICKETING_PASSWORD, TICKETING_TOKEN) or from a settings
-file, never from the command line, where every user of the machine could read them.
+The tracker may also come from the variables that the gateway has for it: TICKETING_PRESET (`roundup` where only
+TICKETING_URL is set), TICKETING_URL, TICKETING_REPOSITORY. Credentials come from the environment (TICKETING_USER,
+TICKETING_PASSWORD, TICKETING_TOKEN) or from a settings file, never from the command line, where every user of the
+machine could read them.
 """
 
 import argparse
@@ -18,7 +20,13 @@ from mcp.server.stdio import stdio_server
 from mcp_tools.ticketing import create_server
 from mcp_tools.ticketing.errors import SettingsError
 
-ENVIRONMENT = {"user": "TICKETING_USER", "password": "TICKETING_PASSWORD", "token": "TICKETING_TOKEN"}
+ENVIRONMENT = {
+    "preset": "TICKETING_PRESET",
+    "base_url": "TICKETING_URL",
+    "user": "TICKETING_USER",
+    "password": "TICKETING_PASSWORD",
+    "token": "TICKETING_TOKEN",
+}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -47,10 +55,13 @@ def gather(given: argparse.Namespace, environment: Mapping[str, str]) -> dict[st
     settings |= {name: environment[variable] for name, variable in ENVIRONMENT.items() if environment.get(variable)}
     chosen = {name: getattr(given, name) for name in ("preset", "base_url", "web_url", "data")}
     settings |= {name: value for name, value in chosen.items() if value is not None}
-    if given.option:
-        settings["options"] = dict(settings.get("options") or {}) | dict(
-            option.partition("=")[::2] for option in given.option
-        )
+    if environment.get("TICKETING_URL"):
+        settings.setdefault("preset", "roundup")
+    options = dict(option.partition("=")[::2] for option in given.option)
+    if repository := environment.get("TICKETING_REPOSITORY"):
+        options.setdefault("repository", repository)
+    if options:
+        settings["options"] = dict(settings.get("options") or {}) | options
     return settings
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from gateway.errors import ProviderError, ProviderRefused
 from gateway.items import File, Image, Message, Reasoning, Text, ToolCall, ToolResult
+from gateway.providers.settings import Limits
 from tests.providers.conftest import SEARCH, ask, user
 from tests.providers.replay import Answer, Upstream
 from tests.providers.wires import GEMINI, LEGS, OPENAI
@@ -185,6 +187,11 @@ def gemini(*parts, finish=None):
 STOP = {"finishReason": "STOP"}
 
 
+def counted(said):
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5}
+    return Answer(json.dumps({**said, "usageMetadata": usage}).encode(), content_type="application/json")
+
+
 async def test_geminis_signature_goes_back_although_its_id_is_too_long(asking):
     call = {"functionCall": {"name": "search", "args": {"query": "a"}}, "thoughtSignature": "c2ln" * 300}
     asked, _ = await reply(asking, LEGS[4], sse([gemini(call, finish=STOP)]), ask(tools=(SEARCH,)))
@@ -212,13 +219,28 @@ async def test_geminis_filter_is_told(asking):
     assert asked.step.finish == "content_filter"
 
 
-async def test_geminis_call_without_arguments_is_read_or_fails_but_never_stops(asking):
-    async with Upstream(sse([gemini({"functionCall": {"name": "now"}}, finish=STOP)])) as upstream:
-        async with asking(upstream.url, **LEGS[4].settings) as router:
-            try:
-                assert [call.arguments for call in (await router()).items] == ["{}"]
-            except ProviderError as error:
-                assert error.retryable
+@pytest.mark.parametrize("live", [True, False])
+async def test_geminis_call_without_arguments_is_read(asking, live):
+    said = gemini({"functionCall": {"name": "now"}}, finish=STOP)
+    answer = sse([said]) if live else counted(said)
+    asked, _ = await reply(asking, LEGS[4], answer, replace(ask(), live=live))
+    assert [(call.name, call.arguments) for call in asked.items] == [("now", "{}")]
+
+
+async def test_what_litellm_cannot_read_is_no_refusal_of_the_vendor(asking):
+    garbled = counted(gemini({"functionCall": {"args": {}}}, finish=STOP))
+    good = counted(gemini({"text": "Hello."}, finish=STOP))
+    async with Upstream(garbled, good) as upstream:
+        async with asking(upstream.url, limits=Limits(retries=1), **LEGS[4].settings) as router:
+            assert (await router(replace(ask(), live=False))).items[0].text == "Hello."
+    assert len(upstream.requests) == 2
+
+
+async def test_a_422_of_the_vendor_is_a_refusal(asking):
+    refusal = Answer(b'{"error": {"message": "no", "status": "INVALID_ARGUMENT"}}', 422, "application/json")
+    async with Upstream(refusal) as upstream, asking(upstream.url, **LEGS[4].settings) as router:
+        with pytest.raises(ProviderRefused):
+            await router(replace(ask(), live=False))
 
 
 async def test_cohere_is_asked_for_the_whole_answer(asking):

@@ -57,7 +57,7 @@ async def test_an_early_failure_is_an_error_of_the_gateways(relaying, answer, st
 
 
 async def test_a_stream_that_begins_with_an_error_is_that_error(relaying):
-    event = b'data: {"error": {"message": "no sk-secret-1", "code": 429}}\n\n'
+    event = b': hm\n\ndata: {"error": {"message": "no sk-secret-1", "code": 429}}\n\n'
     async with relaying(Answer(event)) as (http, _):
         answer = await ask(http, STREAM)
     assert (answer.status_code, answer.json()["error"]["message"]) == (429, "x answered 429: no [key]")
@@ -69,6 +69,18 @@ async def test_what_fails_before_its_first_byte_is_tried_again(relaying, body):
     async with relaying(refusal(500), Answer(b""), good, limits=Limits(retries=2)) as (http, upstream):
         answer = await ask(http, body)
     assert (answer.status_code, len(upstream.requests)) == (200, 3)
+
+
+@pytest.mark.parametrize("piece", [1, 65536])
+@pytest.mark.parametrize("event", [b"data: {not json}\n\n", b'data: ["a"]\n\n', b": hm\n\ndata: <html>\n\n"])
+async def test_a_first_event_that_cannot_be_read_is_tried_again(relaying, event, piece):
+    garbage = Answer(event + b"data: [DONE]\n\n", piece=piece)
+    async with relaying(garbage, Answer(SSE), limits=Limits(retries=1)) as (http, upstream):
+        answer = await ask(http, STREAM)
+    assert (answer.status_code, said(answer), len(upstream.requests)) == (200, SSE[FIRST:], 2)
+    async with relaying(garbage) as (http, _):
+        answer = await ask(http, STREAM)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "stream_garbled")
 
 
 @pytest.mark.parametrize("piece", [3, 65536])
@@ -100,6 +112,9 @@ async def test_a_stream_that_is_cut_ends_in_an_error_between_whole_events(relayi
         (b'data: {"choices":[{"delta":{},"finish_reason":"error"}]}\n\ndata: [DONE]\n\n', "stream_broken_off"),
         (b'event: error\ndata: {"error":{"message":"no sk-secret-1","code":503}}\n\n', "provider_overloaded"),
         (b'data: {"object":"error","message":"no"}\n\ndata: [DONE]\n\n', "provider_error"),
+        (b"data: <html>sk-secret-1</html>\n\ndata: [DONE]\n\n", "stream_garbled"),
+        (b'data: {"choices":[\n\ndata: {}]}\n\ndata: [DONE]\n\n', "stream_garbled"),
+        (b"data: \n\ndata: [DONE]\n\n", "stream_garbled"),
     ],
 )
 async def test_a_stream_that_does_not_finish_is_never_a_stop(relaying, end, code, together):

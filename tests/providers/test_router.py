@@ -1,7 +1,9 @@
 """Which model is asked, how often, and after how long: retries and fallbacks before the first event only."""
 
+import contextlib
 import json
 import logging
+import re
 
 import pytest
 
@@ -15,7 +17,7 @@ from gateway.errors import (
     ProviderRefused,
 )
 from gateway.providers import router as router_module
-from gateway.providers.router import ProviderRouter, may_fall_back, pause_before_retry
+from gateway.providers.router import may_fall_back, pause_before_retry
 from gateway.providers.settings import Limits, ProviderSettings
 from tests.providers.conftest import ask
 from tests.providers.replay import Answer, Upstream
@@ -104,6 +106,53 @@ async def test_a_first_token_that_never_comes_leads_to_the_fallback(asking):
     assert await outcome(asking, Answer(silent=True), fallback=GOOD, limits=limits) == ("y/m", 1, 1)
 
 
+async def unstreamed(start_gateway, home, limits, *answers, models=("x/m", "y/m", "z/m")):
+    """What a client that wants no stream gets of an agent with so many models, and how often each was asked."""
+    primary, *others = models[: len(answers)]
+    (home / "agents" / "a.yaml").write_text(
+        f"name: a\nmodel: {{primary: {primary}, fallbacks: [{', '.join(others)}]}}\n"
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        upstreams = [await stack.enter_async_context(Upstream(answer)) for answer in answers]
+        providers = {
+            name: ProviderSettings(name=name, base_url=upstream.url)
+            for name, upstream in zip("xyz", upstreams, strict=False)
+        }
+        gateway = await stack.enter_async_context(start_gateway(providers=providers, limits=limits))
+        answer = await gateway.http.post("/v1/responses", json={"model": "a", "input": "Hi.", "store": False})
+        return answer.status_code, answer.json(), [len(upstream.requests) for upstream in upstreams]
+
+
+WHOLE = Answer(
+    b'{"choices": [{"message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}]}',
+    content_type="application/json",
+)
+SILENT = Answer(silent=True)
+
+
+async def test_a_whole_answer_that_never_comes_leaves_time_for_the_fallbacks(start_gateway, home):
+    limits = Limits(first_token=0.1, total=3, retries=2)
+    status, answer, asked = await unstreamed(start_gateway, home, limits, SILENT, SILENT, WHOLE)
+    assert (status, asked) == (200, [1, 1, 1])
+    assert answer["output"][0]["content"][0]["text"] == "Hello."
+
+
+async def test_the_last_model_is_said_to_have_had_what_was_left(start_gateway, home):
+    limits = Limits(first_token=0.1, total=1, retries=2)
+    status, answer, asked = await unstreamed(start_gateway, home, limits, SILENT, SILENT)
+    assert (status, answer["error"]["code"], asked) == (504, "total_timeout", [1, 1])
+    assert re.search(
+        r"y/m was not done within the 0\.\d+ seconds that were left to it of 1\.", answer["error"]["message"]
+    )
+
+
+async def test_nobody_is_asked_when_the_time_is_used_up(start_gateway, home):
+    limits = Limits(first_token=5, total=0.2, retries=2)
+    status, answer, asked = await unstreamed(start_gateway, home, limits, SILENT, WHOLE)
+    assert (status, answer["error"]["code"], asked) == (504, "total_timeout", [1, 0])
+    assert "x/m was not done within 0.2 seconds" in answer["error"]["message"]
+
+
 async def test_a_server_that_is_not_there_leads_to_the_fallback(asking):
     async with Upstream(GOOD) as second:
         more = ProviderSettings(name="y", base_url=second.url)
@@ -157,13 +206,16 @@ async def test_a_vendors_key_does_not_go_to_another_configured_address(asking):
     assert "authorization" not in upstream.requests[0].headers
 
 
-async def test_litellm_is_imported_for_those_who_need_it_only():
-    async with ProviderRouter([], Limits(), {"OPENAI_API_KEY": "k"}) as router:
-        await router.warm()
-        assert not router.warmed
-    async with ProviderRouter([], Limits(), {"ANTHROPIC_API_KEY": "k"}) as router:
-        await router.warm()
-        assert router.warmed
+async def test_litellm_is_imported_for_a_call_that_needs_it_and_not_for_a_key(asking):
+    keys = {"ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k"}
+    claude = LEGS[1]
+    async with Upstream(GOOD, Answer(claude.whole)) as upstream:
+        other = ProviderSettings(name="y", base_url=upstream.url, api_key="k", **claude.settings)
+        async with asking(upstream.url, other, keys=keys) as router:
+            await router()
+            assert not router.router.warmed
+            await router(ask(model="y/claude-sonnet-4-5"))
+            assert router.router.warmed
 
 
 async def test_a_model_can_be_a_script(asking, tmp_path):

@@ -154,7 +154,16 @@ async def test_the_values_of_a_field_can_be_those_of_ones_own_tracker(settings: 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mcp_tools.ticketing", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_the_command_says_what_is_missing() -> None:
@@ -176,6 +185,25 @@ async def test_settings_can_come_from_a_file(settings: dict[str, Any], tmp_path:
     )
     async with Client(parameters) as client:
         assert (await Desk(client).done("search_tickets", limit=1))["page"] == 1
+
+
+async def test_settings_can_come_from_the_gateways_variables(settings: dict[str, Any]) -> None:
+    names = {"TICKETING_URL": "base_url", "TICKETING_USER": "user", "TICKETING_PASSWORD": "password"}
+    parameters = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "mcp_tools.ticketing"],
+        env={variable: settings[name] for variable, name in names.items()},
+        cwd=str(ROOT),
+    )
+    async with Client(parameters) as client:
+        assert (await Desk(client).done("search_tickets", limit=1))["page"] == 1
+
+
+def test_the_repository_can_come_from_its_variable() -> None:
+    missing = run(TICKETING_PRESET="github", TICKETING_TOKEN="t")
+    assert (missing.returncode, "repository" in missing.stderr) == (2, True)
+    there = run(TICKETING_PRESET="github", TICKETING_TOKEN="t", TICKETING_REPOSITORY="a/b")
+    assert (there.returncode, there.stderr) == (0, "")
 
 
 def test_a_settings_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 PROVIDER_NAME = r"^[A-Za-z0-9._-]+$"
 """What a provider may be called: the part of a model's id before the first slash."""
 
-Lane = Literal["openai", "transformed", "litellm", "scripted"]
+Lane = Literal["openai", "responses", "transformed", "litellm", "scripted"]
 
 
 class Limits(BaseModel):
@@ -35,7 +35,8 @@ class ProviderSettings(BaseModel):
     `litellm_provider` is the vendor as LiteLLM names it; left out, it is `name` where that is a vendor's, else
     `openai` (any server that speaks OpenAI's chat completions). `base_url` replaces the vendor's own and ends before
     `/chat/completions`. Without `api_key` the vendor's usual variable is used, and none is needed with a `base_url`.
-    `headers` go with every request. `lane` is chosen by vendor unless given. `native_tools: false` is for models that
+    `headers` go with every request. `lane` is chosen by vendor unless given; `responses` asks a server that speaks
+    OpenAI's wire with Responses in place of chat completions. `native_tools: false` is for models that
     cannot call tools: they are offered as a JSON schema instead. `extra` is merged into every request body as it is
     (LiteLLM's own parameters, such as `api_version`, in the lanes that are LiteLLM's). `limits` replaces the host's.
     """
@@ -47,7 +48,7 @@ class ProviderSettings(BaseModel):
     api_key: str = Field(default="", repr=False)
     base_url: str = ""
     headers: Mapping[str, str] = Field(default={}, repr=False)
-    lane: Literal["auto", "openai", "transformed", "litellm"] = "auto"
+    lane: Literal["auto", "openai", "responses", "transformed", "litellm"] = "auto"
     native_tools: bool = True
     extra: Mapping[str, Any] = {}
     limits: Limits | None = None

@@ -1,6 +1,7 @@
 """The contract of every lane, over recorded traffic of real vendors: whole, in single bytes, cut off, and early ended.
 
-The recordings are not part of the project: `HOMEPORT_RECORDINGS` says where they are, else `../shared/recordings`.
+The recordings are not part of the project: `HOMEPORT_RECORDINGS` says where they are, and then they must be there; else
+they are looked for in `../shared/recordings`, and the tests are skipped where there are none.
 """
 
 import os
@@ -10,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ProviderError
-from gateway.events import ArgumentsDelta, ItemDone, ItemStarted, ReasoningDelta, RefusalDelta, StepDone, TextDelta
+from gateway.events import (
+    ArgumentsDelta,
+    ItemDone,
+    ItemStarted,
+    ReasoningDelta,
+    RefusalDelta,
+    StepDone,
+    SummaryDelta,
+    TextDelta,
+)
 from gateway.items import Message, Reasoning, ToolCall
 from gateway.providers.settings import Limits
 from tests.providers.conftest import Asked, ask
@@ -18,18 +28,25 @@ from tests.providers.replay import Recording, Upstream, recordings
 
 pytestmark = pytest.mark.anyio
 
+REQUIRED = "HOMEPORT_RECORDINGS" in os.environ
 ROOT = Path(os.environ.get("HOMEPORT_RECORDINGS", Path(__file__).parents[3] / "shared" / "recordings"))
 
-if not ROOT.is_dir():
-    pytest.skip(f"there are no recordings at {ROOT}", allow_module_level=True)
-
 RECORDINGS = {recording.name: recording for recording in recordings(ROOT)}
+WIRES = {"openai", "responses", "anthropic", "gemini", "bedrock", "mistral", "ollama"}
 
-BASES = {"mistral": "/v1", "groq": "/openai/v1", "ollama": "/v1", "openai": "/v1", "gemini": "/v1beta"}
+BASES = {
+    "mistral": "/v1",
+    "groq": "/openai/v1",
+    "ollama": "/v1",
+    "openai": "/v1",
+    "responses": "/v1",
+    "gemini": "/v1beta",
+}
 AWS = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "aws_region_name": "us-east-1"}
 
 LANES = {
     "openai": ("openai", "transformed", "litellm"),
+    "responses": ("responses",),
     "mistral": ("openai", "transformed", "litellm"),
     "groq": ("openai", "transformed", "litellm"),
     "deepseek": ("openai", "transformed", "litellm"),
@@ -74,7 +91,7 @@ STREAMS = [leg for leg in ANSWERS if is_stream(RECORDINGS[leg[0]])]
 async def play(asking, upstream, recording: Recording, lane: str, said: list | None = None) -> Asked:
     settings = {
         "name": recording.vendor,
-        "litellm_provider": recording.vendor,
+        "litellm_provider": "openai" if recording.vendor == "responses" else recording.vendor,
         "lane": lane,
         "extra": AWS if recording.vendor == "bedrock" else {},
     }
@@ -90,12 +107,16 @@ async def play(asking, upstream, recording: Recording, lane: str, said: list | N
 def check(asked: Asked) -> None:
     """Every item started, its deltas equal to it, done once; ids new and short; one StepDone, last."""
     started: dict[str, str] = {}
+    summaries: dict[str, str] = {}
     done: list[str] = []
     call_ids: list[str] = []
     for event in asked.events[:-1]:
         match event:
             case ItemStarted():
-                started[event.item.id] = ""
+                started[event.item.id] = summaries[event.item.id] = ""
+            case SummaryDelta():
+                assert event.item_id not in done
+                summaries[event.item_id] += event.text
             case TextDelta() | ReasoningDelta() | ArgumentsDelta() | RefusalDelta():
                 assert event.item_id not in done
                 started[event.item_id] += event.text
@@ -106,6 +127,7 @@ def check(asked: Asked) -> None:
                         words = "".join(part.text for part in item.content)
                     case Reasoning():
                         words = item.text
+                        assert summaries[item.id] == item.summary
                     case ToolCall():
                         words = item.arguments
                         call_ids.append(item.call_id)
@@ -118,6 +140,12 @@ def check(asked: Asked) -> None:
     assert len(set(call_ids)) == len(call_ids)
     assert all(0 < len(id) <= 64 for id in call_ids)
     assert asked.step.finish != "tool_calls" or call_ids
+
+
+def test_there_are_recordings_of_every_wire():
+    if not RECORDINGS and not REQUIRED:
+        pytest.skip(f"there are no recordings at {ROOT}; HOMEPORT_RECORDINGS says where they are")
+    assert {recording.vendor for recording in RECORDINGS.values()} >= WIRES
 
 
 @named(ANSWERS)

@@ -78,7 +78,7 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """https://platform.openai.com/docs/api-reference/chat/create, as far as it is about text, images, files and tools.
 
-    Taken but without effect: `prediction`, `prompt_cache_key`, `safety_identifier`, `service_tier`.
+    `prediction`, `prompt_cache_*`, `safety_identifier` and `service_tier` are for providers that take them.
     """
 
     model: str
@@ -114,3 +114,4 @@ class ChatRequest(BaseModel):
     user: str | None = None
     safety_identifier: str | None = Field(None, max_length=64)
     prompt_cache_key: str | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None

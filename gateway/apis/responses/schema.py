@@ -59,8 +59,8 @@ class PromptReference(BaseModel):
 class ResponsesRequest(BaseModel):
     """https://platform.openai.com/docs/api-reference/responses/create, as far as this release serves it.
 
-    `tools` and `tool_choice` are read by `tools.py`. Checked but without effect: `service_tier`, `stream_options`,
-    `prompt_cache_*`, and what `include` says of tools that are not served.
+    `tools` and `tool_choice` are read by `tools.py`. Checked but without effect: `stream_options`,
+    `prompt_cache_options`, and what `include` says of tools that are not served.
     """
 
     model: str | None = None

@@ -9,6 +9,7 @@ from tests.compat.long import LONG
 from tests.compat.promised import PROMISED
 from tests.compat.reported import REPORTED
 from tests.compat.requirement import REFERENCE, Requirement
+from tests.compat.wires import WIRES
 from tests.compat.with_clients import WITH_CLIENTS
 
 
@@ -65,4 +66,4 @@ UNSERVED = (
     ),
 )
 
-REQUIREMENTS: tuple[Requirement, ...] = (*WITH_CLIENTS, *PROMISED, *LONG, *REPORTED, *UNSERVED)
+REQUIREMENTS: tuple[Requirement, ...] = (*WITH_CLIENTS, *PROMISED, *LONG, *WIRES, *REPORTED, *UNSERVED)

@@ -7,88 +7,14 @@ import openai
 import pytest
 
 from gateway.errors import ProviderError
-from gateway.providers.settings import Limits, ProviderSettings
-from tests.providers.relays import PATIENT
+from gateway.providers.settings import Limits
 from tests.providers.replay import Answer, Upstream
+from tests.providers.responses import CLOCK, SAID, THOUGHT, USAGE, called, cut, sse, streamed, whole
 from tests.providers.test_any_json import VALUES, changed, places
-from tests.providers.wires import RESPONSES, SAID
 
 pytestmark = pytest.mark.anyio
 
 HI = [{"role": "user", "content": "Hi."}]
-USAGE = {
-    "input_tokens": 9,
-    "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 1},
-    "output_tokens": 7,
-    "output_tokens_details": {"reasoning_tokens": 5},
-    "total_tokens": 16,
-}
-THOUGHT = {
-    "type": "reasoning",
-    "id": "rs_v",
-    "summary": [{"type": "summary_text", "text": "Look it up."}, {"type": "summary_text", "text": "Say it."}],
-    "encrypted_content": "proof",
-}
-CLOCK = {"type": "function", "name": "clock", "parameters": {"type": "object", "properties": {}}}
-
-
-def called(number):
-    place = {"type": "function_call", "id": f"fc_v{number}", "call_id": f"call_v{number}"}
-    return {**place, "name": "clock", "arguments": json.dumps({"zone": number}), "status": "completed"}
-
-
-def streamed(*items, status="completed", **fields):
-    """The events of these items, each in small pieces, and of an ending."""
-    events = [("created", {"response": {"id": "resp_v", "object": "response", "status": "in_progress", "output": []}})]
-    for index, item in enumerate(items):
-        place = {"item_id": item["id"], "output_index": index}
-        bare = {name: [] if isinstance(value, list) else value for name, value in item.items()}
-        bare = {name: value for name, value in bare.items() if name != "encrypted_content"}
-        events.append(("output_item.added", {"output_index": index, "item": {**bare, "status": "in_progress"}}))
-        for number, part in enumerate(item.get("summary", ())):
-            part_place = {**place, "summary_index": number}
-            events.append(("reasoning_summary_part.added", {**part_place, "part": {**part, "text": ""}}))
-            events += [("reasoning_summary_text.delta", {**part_place, "delta": piece}) for piece in cut(part["text"])]
-            events.append(("reasoning_summary_text.done", {**part_place, "text": part["text"]}))
-        for number, part in enumerate(item.get("content", ())):
-            kind = part["type"]
-            name = "refusal" if kind == "refusal" else "text"
-            part_place = {**place, "content_index": number}
-            events += [(f"{kind}.delta", {**part_place, "delta": piece}) for piece in cut(part[name])]
-            events.append((f"{kind}.done", {**part_place, name: part[name]}))
-        for piece in cut(item.get("arguments", "")):
-            events.append(("function_call_arguments.delta", {**place, "delta": piece}))
-        events.append(("output_item.done", {"output_index": index, "item": item}))
-    response = {"id": "resp_v", "object": "response", "status": status, "output": list(items), "usage": USAGE}
-    events.append((status, {"response": {**response, "service_tier": "flex", "error": None, **fields}}))
-    return [{"type": f"response.{kind}", "sequence_number": n, **rest} for n, (kind, rest) in enumerate(events)]
-
-
-def cut(text):
-    return [text[start : start + 5] for start in range(0, len(text), 5)]
-
-
-def sse(events):
-    return Answer("".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode())
-
-
-def whole(event):
-    return Answer(json.dumps(event["response"]).encode(), content_type="application/json")
-
-
-@pytest.fixture
-def answering(start_gateway):
-    """`async with answering(*answers) as (gateway, upstream)`: its models `x/…` are asked with Responses."""
-
-    @contextlib.asynccontextmanager
-    async def start(*answers, limits=PATIENT, **settings):
-        async with Upstream(*answers) as upstream:
-            given = {"name": "x", "base_url": upstream.url, "api_key": "sk-secret-1", "lane": "responses", **settings}
-            providers = {"x": ProviderSettings(**given)}
-            async with start_gateway(providers=providers, models=("x/*",), limits=limits) as gateway:
-                yield gateway, upstream
-
-    return start
 
 
 async def test_a_thought_is_told_in_summary_as_it_comes_and_the_answer_after_it(answering):
@@ -355,7 +281,7 @@ async def test_items_that_were_not_streamed_are_read_from_the_last_event(answeri
 
 
 async def test_a_model_that_does_not_reason_is_not_asked_for_its_thoughts(answering):
-    async with answering(whole(RESPONSES[-1])) as (gateway, upstream):
+    async with answering(whole(streamed(SAID)[-1])) as (gateway, upstream):
         await gateway.openai.responses.create(model="x/gpt-4o", input="Hi.")
     assert "include" not in upstream.requests[0].body
 
@@ -363,7 +289,7 @@ async def test_a_model_that_does_not_reason_is_not_asked_for_its_thoughts(answer
 @pytest.mark.parametrize("value", VALUES, ids=json.dumps)
 async def test_any_value_in_an_event_is_read_or_is_a_providers_error(asking, value):
     answers = [
-        sse_of([*events[:number], changed(event, path, value), *events[number + 1 :]])
+        sse([*events[:number], changed(event, path, value), *events[number + 1 :]])
         for events in (streamed(THOUGHT, SAID), streamed(called(1)))
         for number, event in enumerate(events)
         for path in places(event)
@@ -376,12 +302,8 @@ async def test_any_value_in_an_event_is_read_or_is_a_providers_error(asking, val
         assert len(upstream.requests) == len(answers)
 
 
-def sse_of(events):
-    return Answer("".join(f"data: {json.dumps(event)}\n\n" for event in events).encode())
-
-
 async def test_azure_is_given_its_key_in_its_own_header(answering):
-    async with answering(whole(RESPONSES[-1]), litellm_provider="azure", lane="auto") as (gateway, upstream):
+    async with answering(whole(streamed(SAID)[-1]), litellm_provider="azure", lane="auto") as (gateway, upstream):
         response = await gateway.openai.responses.create(model="x/responses/m", input="Hi.")
     (asked,) = upstream.requests
     assert (asked.path, asked.headers["api-key"], response.output_text) == (

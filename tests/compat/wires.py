@@ -62,12 +62,13 @@ WIRES = (
         "Recorded traffic of OpenAI (both wires), Anthropic, Gemini, Bedrock, Mistral, DeepSeek, Groq and Ollama",
         "Recorded answers are read by one contract: whole, in single bytes, cut off, and early ended.",
         RECORDED + "test_there_are_recordings_of_every_wire",
+        RECORDED + "test_every_wire_says_text_thoughts_and_parallel_calls",
         RECORDED + "test_a_recorded_answer_is_read_by_the_contract",
         RECORDED + "test_a_recorded_stream_means_the_same_in_small_pieces",
         RECORDED + "test_a_recorded_stream_that_breaks_off_is_never_done",
         RECORDED + "test_a_recording_that_is_no_answer_is_an_error",
-        divergence="The recordings are not part of the project: the tests skip, and say so, where "
-        "`HOMEPORT_RECORDINGS` names none.",
+        divergence="The recordings are not part of the project. Where `HOMEPORT_RECORDINGS` names none, the contract "
+        "runs over answers of six wires that were written by hand.",
         short="recorded traffic is replayed where `HOMEPORT_RECORDINGS` says that it is",
     ),
 )

@@ -1,9 +1,11 @@
 """The contract of every lane, over recorded traffic of real vendors: whole, in single bytes, cut off, and early ended.
 
 The recordings are not part of the project: `HOMEPORT_RECORDINGS` says where they are, and then they must be there; else
-they are looked for in `../shared/recordings`, and the tests are skipped where there are none.
+they are looked for in `../shared/recordings`. Where there are none, the contract runs over answers that were written by
+hand alone (`written.py`).
 """
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -25,13 +27,15 @@ from gateway.items import Message, Reasoning, ToolCall
 from gateway.providers.settings import Limits
 from tests.providers.conftest import Asked, ask
 from tests.providers.replay import Recording, Upstream, recordings
+from tests.providers.written import arguments_of, text_of, written
 
 pytestmark = pytest.mark.anyio
 
 REQUIRED = "HOMEPORT_RECORDINGS" in os.environ
 ROOT = Path(os.environ.get("HOMEPORT_RECORDINGS", Path(__file__).parents[3] / "shared" / "recordings"))
 
-RECORDINGS = {recording.name: recording for recording in recordings(ROOT)}
+RECORDED = list(recordings(ROOT))
+RECORDINGS = {recording.name: recording for recording in (*written(), *RECORDED)}
 WIRES = {"openai", "responses", "anthropic", "gemini", "bedrock", "mistral", "ollama"}
 
 BASES = {
@@ -143,9 +147,9 @@ def check(asked: Asked) -> None:
 
 
 def test_there_are_recordings_of_every_wire():
-    if not RECORDINGS and not REQUIRED:
+    if not RECORDED and not REQUIRED:
         pytest.skip(f"there are no recordings at {ROOT}; HOMEPORT_RECORDINGS says where they are")
-    assert {recording.vendor for recording in RECORDINGS.values()} >= WIRES
+    assert {recording.vendor for recording in RECORDED} >= WIRES
 
 
 @named(ANSWERS)
@@ -159,6 +163,26 @@ async def test_a_recorded_answer_is_read_by_the_contract(asking, name, lane):
         or b"usage" not in recording.answer.body
         or b'"usage":null' in recording.answer.body
     )
+
+
+@named([leg for leg in ANSWERS if leg[0].startswith("written/")])
+async def test_every_wire_says_text_thoughts_and_parallel_calls(asking, name, lane):
+    recording = RECORDINGS[name]
+    async with Upstream(recording.answer) as upstream:
+        asked = await play(asking, upstream, recording, lane)
+    thoughts = [item.text or item.summary for item in asked.items if isinstance(item, Reasoning)]
+    texts = [item.text for item in asked.items if isinstance(item, Message)]
+    calls = [json.loads(item.arguments) for item in asked.items if isinstance(item, ToolCall)]
+    assert asked.step.usage is not None and asked.step.usage.output_tokens == 7
+    if name.endswith("calls"):
+        assert (calls, asked.step.finish) == (arguments_of(recording.vendor), "tool_calls")
+    else:
+        assert (texts, calls, asked.step.finish) == ([text_of(recording.vendor)], [], "stop")
+    assert bool(thoughts) is (recording.vendor in THINKING[name.endswith("calls")])
+
+
+THINKING = ({"ollama", "mistral", "anthropic", "gemini", "responses"}, {"ollama", "anthropic", "gemini", "responses"})
+"""Whose written text comes after thoughts, and whose calls do."""
 
 
 @named(STREAMS)

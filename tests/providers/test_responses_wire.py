@@ -206,6 +206,16 @@ async def test_an_answer_that_a_limit_ended_is_incomplete(answering, given, show
     assert (response.output[0].status, response.usage.output_tokens) == ("incomplete", 7)
 
 
+async def test_a_message_that_was_cut_off_is_not_complete(asking):
+    events = streamed({**SAID, "status": "incomplete"}, status="incomplete", incomplete_details=LIMIT)
+    async with Upstream(sse(events)) as upstream, asking(upstream.url, lane="responses") as router:
+        asked = await router()
+    assert (asked.items[0].complete, asked.step.finish) == (False, "length")
+
+
+LIMIT = {"reason": "max_output_tokens"}
+
+
 def failing(code):
     return streamed(status="failed", error={"code": code, "message": "No sk-secret-1."})
 

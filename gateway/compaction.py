@@ -20,7 +20,7 @@ PROMPT = (
     "Do not answer the user, and call no tool. Write the summary only."
 )
 SUMMARY = "Summary of the conversation up to this point, made by the assistant to save space:\n\n"
-OPTIONS = frozenset({"temperature", "top_p", "seed", "reasoning_effort", "user"})
+OPTIONS = frozenset({"temperature", "top_p", "seed", "reasoning_effort", "user", "safety_identifier", "service_tier"})
 """Options of a call that a summary is asked for with; the others are about the answer."""
 WORTH = 10
 """A compaction must replace at least this part of the threshold: one tenth. Else it would be made again with every step

@@ -28,6 +28,7 @@ from gateway.events import (
     RunStarted,
     ScoredDelta,
     StepDone,
+    SummaryDelta,
     TextDelta,
     Usage,
 )
@@ -38,6 +39,7 @@ DELTAS: dict[str, type[Delta]] = {
     "text": TextDelta,
     "refusal": RefusalDelta,
     "reasoning": ReasoningDelta,
+    "summary": SummaryDelta,
     "arguments": ArgumentsDelta,
 }
 NAMES = {delta: name for name, delta in DELTAS.items()}
@@ -50,7 +52,7 @@ def pack(events: Iterable[Event]) -> bytes:
         match event:
             case ScoredDelta(item_id=item_id, text=text, logprobs=logprobs):
                 rows.append(["scored", item_id, text, logprobs])
-            case TextDelta() | RefusalDelta() | ReasoningDelta() | ArgumentsDelta():
+            case TextDelta() | RefusalDelta() | ReasoningDelta() | SummaryDelta() | ArgumentsDelta():
                 rows.append([NAMES[type(event)], event.item_id, event.text])
             case RunStarted(turn_id=turn_id):
                 rows.append(["run", turn_id])
@@ -111,8 +113,10 @@ def pieces(items: Sequence[Item]) -> list[Event]:
                         events.append(said or TextDelta(item.id, part.text))
                     elif isinstance(part, Refusal):
                         events.append(RefusalDelta(item.id, part.text))
-            case Reasoning(id=id, text=text) if text:
-                events += [ItemStarted(Reasoning(id=id)), ReasoningDelta(id, text)]
+            case Reasoning(id=id, text=text, summary=summary) if text or summary:
+                events.append(ItemStarted(Reasoning(id=id)))
+                events += [SummaryDelta(id, summary)] if summary else []
+                events += [ReasoningDelta(id, text)] if text else []
             case _:
                 pass
         events.append(ItemDone(item))

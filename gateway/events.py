@@ -18,13 +18,15 @@ from gateway.items import ApprovalRequest, Item, ToolCall
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one model call or of a whole run. `input_tokens` includes cached ones, `output_tokens` reasoning."""
+    """What one model call or a whole run has taken, in tokens. `input_tokens` includes cached ones, `output_tokens`
+    reasoning. `service_tier` is the one that the provider says it served the (last) call in, by OpenAI's names."""
 
     input_tokens: int = 0
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    service_tier: str = ""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -33,6 +35,7 @@ class Usage:
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            service_tier=other.service_tier or self.service_tier,
         )
 
 
@@ -69,6 +72,16 @@ class RefusalDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
+    """A piece of `Reasoning.text`: the thoughts themselves."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryDelta:
+    """A piece of `Reasoning.summary`: what a vendor that keeps the thoughts to itself tells of them."""
+
     item_id: str
     text: str
 
@@ -147,7 +160,7 @@ class RunCancelled(Ended):
 
 
 Ending = RunPaused | RunCompleted | RunFailed | RunCancelled
-Delta = TextDelta | RefusalDelta | ReasoningDelta | ArgumentsDelta
+Delta = TextDelta | RefusalDelta | ReasoningDelta | SummaryDelta | ArgumentsDelta
 ModelEvent = ItemStarted | Delta | ItemDone | StepDone
 """The part of the vocabulary a provider may use."""
 Event = RunStarted | ModelEvent | CallsStarted | Ending

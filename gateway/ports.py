@@ -109,7 +109,8 @@ class ModelCall:
     `options` may hold: temperature, top_p, max_output_tokens, stop, seed, presence_penalty,
     frequency_penalty, logit_bias, tool_choice ("none" | "auto" | "required" | {"name": ...}), parallel_tool_calls,
     response_format ({"type": "text" | "json_object" | "json_schema", "name", "schema", "strict"}),
-    reasoning_effort, verbosity, logprobs, top_logprobs, user. Nothing else is ever sent to a vendor.
+    reasoning_effort, reasoning_summary, verbosity, logprobs, top_logprobs, user. Nothing else is ever sent to a vendor,
+    but for service_tier, prompt_cache_key, prompt_cache_retention, safety_identifier and prediction to who takes them.
     """
 
     models: Sequence[str]

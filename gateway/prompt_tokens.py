@@ -32,6 +32,7 @@ MESSAGE, FILE = 4, 765
 BASE64 = re.compile(r"(?:data:[^,\s]*,)?[A-Za-z0-9+/=_-]{500,}")
 
 PLACES: Mapping[str, str] = {
+    "instructions": "instructions",
     "system": "instructions",
     "systemInstruction": "instructions",
     "system_instruction": "instructions",
@@ -39,15 +40,16 @@ PLACES: Mapping[str, str] = {
     "functions": "tools",
     "toolConfig": "tools",
     "response_format": "response_format",
+    "text": "response_format",
     "output_format": "response_format",
     "output_config": "response_format",
 }
 """Where the bodies of OpenAI, Anthropic, Gemini and Bedrock have what is no message."""
-MESSAGES = ("messages", "contents")
-RESULTS = ("functionResponse", "function_response", "toolResult", "tool_result")
+MESSAGES = ("messages", "contents", "input")
+RESULTS = ("functionResponse", "function_response", "toolResult", "tool_result", "function_call_output")
 NO_TEXT = frozenset(
     {"type", "role", "id", "call_id", "tool_call_id", "tool_use_id", "toolUseId", "detail", "cache_control"}
-    | {"signature", "thoughtSignature", "mimeType", "media_type", "format"}
+    | {"signature", "thoughtSignature", "encrypted_content", "mimeType", "media_type", "format"}
 )
 """Fields of a message that no model reads as words."""
 
@@ -140,7 +142,7 @@ def parts_of(message: Json, said: str, count: Count) -> Iterator[tuple[str, int]
     """What one message adds; `said` is the section of its words."""
     if message.get("role") in ("system", "developer"):
         said = "instructions"
-    elif message.get("role") in ("tool", "function"):
+    elif message.get("role") in ("tool", "function") or is_result(message):
         said = "tool_results"
     yield said, MESSAGE
     for name, value in message.items():
@@ -152,7 +154,8 @@ def parts_of(message: Json, said: str, count: Count) -> Iterator[tuple[str, int]
 def is_question(message: Json) -> bool:
     """Whether these are words of the user's, and no results of tools under that name."""
     said = several(message.get("content", message.get("parts")))
-    return message.get("role", "user") == "user" and not all(map(is_result, said))
+    # What has a type and no role is a call, a result or a thought.
+    return message.get("role", "" if "type" in message else "user") == "user" and not all(map(is_result, said))
 
 
 def is_result(part: object) -> bool:

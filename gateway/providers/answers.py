@@ -5,7 +5,7 @@ What came before a failure is told first, and the failure with the `next` after 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from gateway.errors import ProviderError
 from gateway.events import ModelEvent
@@ -16,7 +16,7 @@ from gateway.providers.sent import as_sent
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Target
 from gateway.providers.transport import Reply
-from gateway.providers.vendor_errors import from_response, garbled, too_large
+from gateway.providers.vendor_errors import from_response, garbled, parsed, too_large
 
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of an answer that is not a stream."""
@@ -91,7 +91,6 @@ class EventReader(HttpReader[ModelEvent]):
     def __init__(self, call: ModelCall, target: Target) -> None:
         super().__init__(target)
         self._log = call.log
-        self._decoder = decoder(call, target)
         self._sse: SseParser | None = None
 
     def _note(self, url: str, body: bytes) -> None:
@@ -100,8 +99,12 @@ class EventReader(HttpReader[ModelEvent]):
             self._log.sent(as_sent(self._target, url, body))
 
     @abstractmethod
+    def _end(self, out: list[ModelEvent]) -> None:
+        """The body has ended. Raises ProviderError unless the answer has."""
+
+    @abstractmethod
     def _event(self, data: bytes, out: list[ModelEvent]) -> bool:
-        """What one event of the stream says. True for the last one, after which the decoder was ended."""
+        """What one event of the stream says. True for the last one, after which nothing is read."""
 
     @abstractmethod
     def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:
@@ -121,6 +124,13 @@ class EventReader(HttpReader[ModelEvent]):
         piece = await reply.piece()
         return self._events(self._datas(piece), out, last=not piece)
 
+    def _object(self, data: bytes) -> dict[str, Any]:
+        """Raises ProviderError for what is no JSON object."""
+        value: Any = parsed(data)
+        if not isinstance(value, dict):
+            raise self._garbled()
+        return cast(dict[str, Any], value)
+
     def _datas(self, piece: bytes) -> list[bytes]:
         """The data of the events that are whole with this piece; an empty one is the end."""
         assert self._sse is not None
@@ -134,7 +144,7 @@ class EventReader(HttpReader[ModelEvent]):
             if self._event(data, out):
                 return True
         if last:
-            self._decoder.end(out)
+            self._end(out)
         return last
 
 

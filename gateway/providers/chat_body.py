@@ -6,7 +6,7 @@ an image in a tool's result becomes a short note for vendors that take only text
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 import orjson
@@ -31,7 +31,7 @@ from gateway.items import (
     ToolResult,
 )
 from gateway.ports import ModelCall, ToolSpec
-from gateway.providers.vendors import Vendor
+from gateway.providers.vendors import OPENAI_OPTIONS, Vendor
 
 PLAIN_OPTIONS = (
     "temperature",
@@ -61,6 +61,7 @@ def chat_body(call: ModelCall, model: str, provider: str, vendor: Vendor, tools:
     for name in PLAIN_OPTIONS:
         if (value := options.get(name)) is not None:
             body[name] = value
+    body |= openai_options(options, vendor)
     if (limit := options.get("max_output_tokens")) is not None:
         body[vendor.max_tokens] = limit
     if (seed := options.get("seed")) is not None:
@@ -74,6 +75,15 @@ def chat_body(call: ModelCall, model: str, provider: str, vendor: Vendor, tools:
         if (parallel := options.get("parallel_tool_calls")) is not None:
             body["parallel_tool_calls"] = parallel
     return body
+
+
+def openai_options(options: Mapping[str, Any], vendor: Vendor) -> Json:
+    """What is left to LiteLLM are all of them: it knows which vendor takes which. But there `auto`, which is what
+    happens anyway, may be a tier that costs more (Gemini's `priority`)."""
+    if vendor.lane == "openai":
+        return {name: options[name] for name in vendor.options if options.get(name) is not None}
+    found = {name: options[name] for name in OPENAI_OPTIONS if options.get(name) is not None}
+    return found if found.get("service_tier") != "auto" else {n: v for n, v in found.items() if n != "service_tier"}
 
 
 def tool_choice(choice: str | Mapping[str, Any]) -> str | Json:
@@ -104,7 +114,8 @@ class ToolEncoder:
 
     MOST = 4096
 
-    def __init__(self) -> None:
+    def __init__(self, encode: Callable[[ToolSpec], Json]) -> None:
+        self._encode = encode
         self._known: dict[int, tuple[ToolSpec, orjson.Fragment]] = {}
 
     def encode(self, tools: Sequence[ToolSpec]) -> list[orjson.Fragment]:
@@ -117,7 +128,7 @@ class ToolEncoder:
             return known[1]
         if len(self._known) >= self.MOST:
             self._known.clear()
-        fragment = orjson.Fragment(orjson.dumps(tool_body(tool)))
+        fragment = orjson.Fragment(orjson.dumps(self._encode(tool)))
         self._known[id(tool)] = (tool, fragment)
         return fragment
 

@@ -5,7 +5,6 @@ One decoder a step, for all lanes: LiteLLM's chunks have this shape too. It is t
 without a finish reason there is no StepDone but a ProviderError.
 """
 
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,13 +23,11 @@ from gateway.events import (
 )
 from gateway.items import Item, Message, Reasoning, Refusal, Text, ToolCall, new_id
 from gateway.ports import ToolSpec
+from gateway.providers.call_ids import LONGEST_CALL_ID, CallIds
 from gateway.providers.chat_ending import FINISHES, broken_off, is_error, read_usage, truncated
 from gateway.providers.chat_shapes import WrongShape, delta_size, joined_blocks
 from gateway.providers.item_ids import call_item_id
 from gateway.providers.vendor_errors import from_body, too_large, without_secrets
-
-LONGEST_CALL_ID = 64
-"""Characters; OpenAI's own limit for `call_id`."""
 
 SERVER_SIDE = "srvtoolu_"
 """Anthropic's prefix for calls that it runs itself."""
@@ -73,7 +70,7 @@ class ChunkDecoder:
         "_calls",
         "_details",
         "_field",
-        "_items",
+        "_ids",
         "_kept",
         "_message_id",
         "_model",
@@ -84,9 +81,9 @@ class ChunkDecoder:
         "_refused",
         "_secrets",
         "_stops",
-        "_taken",
         "_text",
         "_thoughts",
+        "_tier",
         "_tools",
         "_trusted",
         "_usage",
@@ -106,7 +103,7 @@ class ChunkDecoder:
         tools: Sequence[ToolSpec] = (),
     ) -> None:
         self.finish: str | None = None
-        self._provider, self._model, self._items = provider, model, items
+        self._provider, self._model, self._ids = provider, model, CallIds(items)
         self._stops, self._trusted, self._secrets, self._tools = stops, trusted, secrets, tools
         self._message_id = self._reasoning_id = self._field = ""
         self._text: list[str] = []
@@ -117,8 +114,8 @@ class ChunkDecoder:
         self._calls: list[CallFragments] = []
         self._by_index: dict[int, CallFragments] = {}
         self._call: CallFragments | None = None
-        self._taken: set[str] | None = None
         self._usage: Json | None = None
+        self._tier: Any = None
         self._output = False
         self._kept = 0
         self._open: list[str] = []
@@ -137,7 +134,7 @@ class ChunkDecoder:
         else:
             self._aside(chunk)
         if isinstance(usage := chunk.get("usage"), dict) and usage:
-            self._usage = usage
+            self._usage, self._tier = usage, chunk.get("service_tier")
 
     def _choice(self, choice: Json, out: list[ModelEvent]) -> None:
         finish = choice.get("finish_reason")
@@ -322,7 +319,7 @@ class ChunkDecoder:
     def _start(self, call: CallFragments, out: list[ModelEvent]) -> ToolCall:
         self._close_reasoning(out)
         self._close_message(out)
-        item_id, call_id = call_item_id(call.name, self._tools), self._free_id(call.wire_id)
+        item_id, call_id = call_item_id(call.name, self._tools), self._ids.free(call.wire_id)
         state = {"provider": self._provider, **call.state} if call.state else {}
         if len(call.wire_id) > LONGEST_CALL_ID:
             state = {"provider": self._provider, **state, "wire_id": call.wire_id}
@@ -330,15 +327,6 @@ class ChunkDecoder:
         self._started(call.item, out)
         self._output = True
         return call.item
-
-    def _free_id(self, wire_id: str) -> str:
-        """The vendor's id if it is short and new. llama.cpp and others count from zero in every answer."""
-        if self._taken is None:
-            self._taken = {item.call_id for item in self._items if isinstance(item, ToolCall)}
-        if not wire_id or len(wire_id) > LONGEST_CALL_ID or wire_id in self._taken:
-            wire_id = f"call_{secrets.token_hex(12)}"
-        self._taken.add(wire_id)
-        return wire_id
 
     def _close_calls(self, out: list[ModelEvent], *, complete: bool) -> None:
         for call in self._calls:
@@ -362,7 +350,7 @@ class ChunkDecoder:
         finish = FINISHES.get(self.finish.lower())
         if finish is None:
             raise broken_off(self._provider, without_secrets(self.finish, self._secrets))
-        usage = read_usage(self._usage) if self._usage else None
+        usage = read_usage(self._usage, self._tier) if self._usage else None
         whole = finish in ("stop", "tool_calls")
         self._close_reasoning(out)
         if not self._output and whole and not self._calls:

@@ -35,6 +35,10 @@ FINISHES: dict[str, Finish] = {
 """Reasons to finish by vendors' names, lower case. Any other is a failure: nobody knows that the answer is whole."""
 
 
+TIERS = frozenset({"auto", "default", "flex", "scale", "priority"})
+"""What OpenAI's clients take for the service tier of an answer."""
+
+
 def is_error(chunk: dict[str, Any]) -> bool:
     """Whether a chunk, or a whole answer, is an error though it came with status 200."""
     return bool(chunk.get("error")) or chunk.get("type") == "error" or chunk.get("object") == "error"
@@ -53,7 +57,7 @@ def broken_off(provider: str, reason: str) -> ProviderError:
     return kind(f"{provider} broke off its answer: {reason}.", code="stream_broken_off")
 
 
-def read_usage(usage: dict[str, Any]) -> Usage:
+def read_usage(usage: dict[str, Any], service_tier: Any = None) -> Usage:
     """Token counts under the names that OpenAI, DeepSeek, OpenRouter and LiteLLM give them."""
     prompt, completion = details(usage, "prompt_tokens_details"), details(usage, "completion_tokens_details")
     input_tokens, output_tokens = counted(usage.get("prompt_tokens")), counted(usage.get("completion_tokens"))
@@ -72,7 +76,29 @@ def read_usage(usage: dict[str, Any]) -> Usage:
         cache_write_tokens=written,
         output_tokens=output_tokens,
         reasoning_tokens=reasoning,
+        service_tier=tier(service_tier),
     )
+
+
+def response_usage(response: dict[str, Any]) -> Usage | None:
+    """What a response says that it took, under the names of OpenAI's Responses."""
+    usage: dict[str, Any] = details(response, "usage")
+    if not usage:
+        return None
+    given, made = details(usage, "input_tokens_details"), details(usage, "output_tokens_details")
+    return Usage(
+        input_tokens=counted(usage.get("input_tokens")),
+        cached_tokens=counted(given.get("cached_tokens")),
+        cache_write_tokens=counted(given.get("cache_write_tokens")),
+        output_tokens=counted(usage.get("output_tokens")),
+        reasoning_tokens=counted(made.get("reasoning_tokens")),
+        service_tier=tier(response.get("service_tier")),
+    )
+
+
+def tier(value: Any) -> str:
+    """The service tier that a provider names; empty for one that OpenAI's clients do not know."""
+    return value if isinstance(value, str) and value in TIERS else ""
 
 
 def details(usage: dict[str, Any], name: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class EmbeddingLanes:
 
     def begin(self, call: EmbeddingCall, target: Target) -> Answer[Embeddings]:
         """Raises ProviderRefused for a model that makes no vectors."""
-        if target.lane == "openai":
+        if target.lane in ("openai", "responses"):
             return WireEmbeddings(self._transport, call, target)
         if target.lane in BY_LITELLM:
             return LiteLLMEmbeddings(self._litellm, credentials(self._keys, target), call, target)

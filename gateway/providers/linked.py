@@ -65,13 +65,13 @@ def links(call: ModelCall, target: Target) -> Iterator[tuple[str, str]]:
             for part in item.content:
                 if isinstance(part, Image) and not is_read_by(target, part.url):
                     yield part.url, part.kind
-                elif isinstance(part, File) and part.url:
+                elif isinstance(part, File) and part.url and target.lane != "responses":
                     yield part.url, part.kind
 
 
 def is_read_by(target: Target, url: str) -> bool:
     """Whether the vendor reads an image's URL, or it needs no reading."""
-    if url.startswith("data:") or target.lane in ("openai", "scripted"):
+    if url.startswith("data:") or target.lane in ("openai", "responses", "scripted"):
         return True
     return target.lane == "transformed" and target.litellm_provider == "anthropic" and url.startswith("https://")
 

@@ -8,6 +8,7 @@ from gateway.errors import ProviderError, ProviderRefused, ProviderTimeout
 from gateway.providers.chat_body import Json
 from gateway.providers.unicode import clean, cleaned
 from gateway.providers.vendor_errors import from_response, garbled, without_secrets
+from gateway.providers.vendors import OPENAI_OPTIONS
 
 MAY_BE_DROPPED: Mapping[str, tuple[Any, ...]] = {
     "seed": (),
@@ -21,6 +22,7 @@ MAY_BE_DROPPED: Mapping[str, tuple[Any, ...]] = {
     "logprobs": (False,),
     "top_logprobs": (0,),
     "reasoning_effort": ("none", "minimal"),
+    **dict.fromkeys(OPENAI_OPTIONS, ()),
 }
 """Options that a vendor need not know: with these values, or with any where none is named, an answer without them is
 what was asked for. All others are refused rather than silently forgotten."""

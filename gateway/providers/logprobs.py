@@ -52,17 +52,28 @@ def read_logprobs(chunk: Json) -> list[Json]:
     choices: Any = chunk.get("choices")
     logprobs: Any = choices[0].get("logprobs") if choices else None
     tokens: Any = logprobs.get("content") if isinstance(logprobs, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if not isinstance(tokens, list):
-        return []
-    known = [cast(Json, token) for token in cast(list[Any], tokens) if isinstance(token, dict)]
-    return [{**one(token), "top_logprobs": [one(top) for top in token.get("top_logprobs") or ()]} for token in known]
+    return read_scores(tokens)
+
+
+def read_scores(tokens: Any) -> list[Json]:
+    """Tokens with their probabilities. What has another shape is left out: no answer is lost for it."""
+    return [
+        {**one(token), "top_logprobs": [one(top) for top in dicts(token.get("top_logprobs"))]}
+        for token in dicts(tokens)
+    ]
+
+
+def dicts(value: Any) -> list[Json]:
+    listed: list[Any] = cast(list[Any], value) if isinstance(value, list) else []
+    return [cast(Json, inner) for inner in listed if isinstance(inner, dict)]
 
 
 def one(token: Json) -> Json:
     text = str(token.get("token", ""))
     given: Any = token.get("bytes")
+    score: Any = token.get("logprob")
     return {
         "token": text,
-        "logprob": float(token.get("logprob") or 0.0),
+        "logprob": float(score) if isinstance(score, int | float) else 0.0,
         "bytes": given if given is not None else list(text.encode(errors="replace")),
     }

@@ -11,8 +11,8 @@ import orjson
 
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
-from gateway.providers.answers import EventReader
-from gateway.providers.chat_body import ToolEncoder, chat_body
+from gateway.providers.answers import EventReader, decoder
+from gateway.providers.chat_body import ToolEncoder, chat_body, tool_body
 from gateway.providers.relay import RelayAnswer, relayed_body
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Answer, Target
@@ -24,13 +24,33 @@ MOST_ENDPOINTS = 1024
 STREAM_OPTIONS: Mapping[str, Any] = {"include_usage": True}
 
 
+class Endpoints:
+    """Where each target is asked: `path` below its base URL."""
+
+    def __init__(self, transport: Transport, path: str) -> None:
+        self._transport = transport
+        self._path = path
+        self._known: dict[Target, Endpoint] = {}
+
+    def url(self, target: Target) -> str:
+        return target.base_url + self._path
+
+    def of(self, target: Target) -> Endpoint:
+        endpoint = self._known.get(target)
+        if endpoint is None:
+            if len(self._known) >= MOST_ENDPOINTS:
+                self._known.clear()
+            endpoint = self._transport.endpoint(self.url(target), wire_headers(target))
+            self._known[target] = endpoint
+        return endpoint
+
+
 class OpenAIWire:
     """The lane. `begin` encodes the request; nothing is sent before the answer's first `next`."""
 
     def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._tools = ToolEncoder()
-        self._endpoints: dict[Target, Endpoint] = {}
+        self._tools = ToolEncoder(tool_body)
+        self._endpoints = Endpoints(transport, "/chat/completions")
 
     def begin(self, call: ModelCall, target: Target) -> Answer[ModelEvent]:
         tools = self._tools.encode(call.tools) if call.tools else ()
@@ -40,24 +60,11 @@ class OpenAIWire:
             body["stream_options"] = STREAM_OPTIONS
         if target.provider.extra:
             body.update(target.provider.extra)
-        return WireAnswer(self._endpoint(target), orjson.dumps(body), call, target)
+        return WireAnswer(self._endpoints, orjson.dumps(body), call, target)
 
     def relay(self, given: Mapping[str, Any], target: Target) -> Answer[bytes]:
         """Hand the client's own request on. See `relay`."""
-        return RelayAnswer(self._endpoint(target), relayed_body(given, target), given, target)
-
-    def _endpoint(self, target: Target) -> Endpoint:
-        endpoint = self._endpoints.get(target)
-        if endpoint is None:
-            if len(self._endpoints) >= MOST_ENDPOINTS:
-                self._endpoints.clear()
-            endpoint = self._transport.endpoint(address(target), wire_headers(target))
-            self._endpoints[target] = endpoint
-        return endpoint
-
-
-def address(target: Target) -> str:
-    return f"{target.base_url}/chat/completions"
+        return RelayAnswer(self._endpoints.of(target), relayed_body(given, target), given, target)
 
 
 def wire_headers(target: Target) -> dict[str, str]:
@@ -67,23 +74,44 @@ def wire_headers(target: Target) -> dict[str, str]:
         "accept-encoding": "identity",
         "user-agent": "homeport",
     }
-    if target.api_key:
+    if target.api_key and target.litellm_provider == "azure":
+        headers["api-key"] = target.api_key
+    elif target.api_key:
         headers["authorization"] = f"Bearer {target.api_key}"
     return headers | {name.lower(): value for name, value in target.provider.headers.items()}
 
 
-class WireAnswer(EventReader):
-    """One chat completion."""
+class PostedAnswer(EventReader):
+    """An answer to a request that was written beforehand."""
 
-    def __init__(self, endpoint: Endpoint, body: bytes, call: ModelCall, target: Target) -> None:
+    def __init__(self, endpoints: Endpoints, body: bytes, call: ModelCall, target: Target) -> None:
         super().__init__(call, target)
-        self._endpoint = endpoint
+        self._endpoints = endpoints
         self._body = body
 
     async def _post(self) -> Reply:
         body, self._body = self._body, b""
-        self._note(address(self._target), body)
-        return await self._endpoint.post(body)
+        self._note(self._endpoints.url(self._target), body)
+        return await self._endpoints.of(self._target).post(body)
+
+    def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:
+        """A server that does not stream: its answer counts if it is complete. A stream may also be mislabelled."""
+        if not body.startswith(b"{") and body.lstrip().startswith((b"data:", b":", b"event:")):
+            self._sse = SseParser()
+            self._events([*self._datas(body), *self._datas(b"")], out, last=True)
+        else:
+            self._events([body], out, last=True)
+
+
+class WireAnswer(PostedAnswer):
+    """One chat completion."""
+
+    def __init__(self, endpoints: Endpoints, body: bytes, call: ModelCall, target: Target) -> None:
+        super().__init__(endpoints, body, call, target)
+        self._decoder = decoder(call, target)
+
+    def _end(self, out: list[ModelEvent]) -> None:
+        self._decoder.end(out)
 
     def _event(self, data: bytes, out: list[ModelEvent]) -> bool:
         if data == b"[DONE]":
@@ -97,11 +125,3 @@ class WireAnswer(EventReader):
             raise self._garbled()
         self._decoder.feed(chunk, out)  # pyright: ignore[reportUnknownArgumentType]
         return False
-
-    def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:
-        """A server that does not stream: its answer counts if it is complete. A stream may also be mislabelled."""
-        if not body.startswith(b"{") and body.lstrip().startswith((b"data:", b":", b"event:")):
-            self._sse = SseParser()
-            self._events([*self._datas(body), *self._datas(b"")], out, last=True)
-        else:
-            self._events([body], out, last=True)

@@ -32,6 +32,7 @@ from gateway.providers.lookup import lookup
 from gateway.providers.openai_wire import OpenAIWire
 from gateway.providers.patience import Begun, Patience, whole_by
 from gateway.providers.relay import is_relayed
+from gateway.providers.responses_lane import ResponsesLane
 from gateway.providers.schema_tools import SchemaTools
 from gateway.providers.scripted import ScriptedLane
 from gateway.providers.settings import Lane, Limits, ProviderSettings
@@ -88,6 +89,7 @@ class ProviderRouter:
         self._wire = OpenAIWire(self._transport)
         self._lanes: dict[Lane, LaneClient] = {
             "openai": self._wire,
+            "responses": ResponsesLane(self._transport),
             "transformed": Transformed(self._transport, self._litellm),
             "litellm": LiteLLMLane(self._litellm, keys),
             "scripted": ScriptedLane(),

@@ -30,6 +30,7 @@ from gateway.events import (
     ReasoningDelta,
     RefusalDelta,
     StepDone,
+    SummaryDelta,
     TextDelta,
     Usage,
 )
@@ -156,7 +157,9 @@ def spoken(item: Item) -> Sequence[ModelEvent]:
         case ToolCall():
             events = [ItemStarted(replace(item, arguments="")), ArgumentsDelta(item.id, item.arguments)]
         case Reasoning():
-            events = [ItemStarted(Reasoning(id=item.id)), *(ReasoningDelta(item.id, word) for word in words(item.text))]
+            events = [ItemStarted(Reasoning(id=item.id))]
+            events += [SummaryDelta(item.id, word) for word in words(item.summary)]
+            events += [ReasoningDelta(item.id, word) for word in words(item.text)]
         case _:
             events = [ItemStarted(item)]
     return [*events, ItemDone(item)]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 PROVIDER_NAME = r"^[A-Za-z0-9._-]+$"
 """What a provider may be called: the part of a model's id before the first slash."""
 
-Lane = Literal["openai", "transformed", "litellm", "scripted"]
+Lane = Literal["openai", "responses", "transformed", "litellm", "scripted"]
 
 
 class Limits(BaseModel):
@@ -79,10 +79,10 @@ class ProviderSettings(BaseModel):
     headers: Mapping[str, str] = Field(
         default={}, repr=False, description="Sent with every request.", examples=[{"X-Team": "support"}]
     )
-    lane: Literal["auto", "openai", "transformed", "litellm"] = Field(
+    lane: Literal["auto", "openai", "responses", "transformed", "litellm"] = Field(
         default="auto",
-        description="How it is asked: by OpenAI's wire, by it after LiteLLM's transformation, or by LiteLLM itself. "
-        "`auto` goes by the vendor.",
+        description="How it is asked: by OpenAI's chat completions or its Responses, by the former after LiteLLM's "
+        "transformation, or by LiteLLM itself. `auto` goes by the vendor.",
         examples=["openai"],
     )
     native_tools: bool = Field(

@@ -15,7 +15,7 @@ from gateway.errors import ProviderKeyRejected, ProviderRefused
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
 from gateway.providers.settings import PROVIDER_NAME, Lane, Limits, ProviderSettings
-from gateway.providers.vendors import INTERACTIVE, VENDORS, Vendor
+from gateway.providers.vendors import INTERACTIVE, ONLY_RESPONSES, VENDORS, Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,12 +117,13 @@ def target_of(
     """Raises ProviderKeyRejected naming the variable to set, and ProviderRefused where no address is known."""
     if name in INTERACTIVE:
         raise ProviderRefused(f"The provider {name!r} needs a person to log in, so a gateway cannot use it.")
-    lane: Lane = vendor.lane if settings.lane == "auto" else settings.lane
     given = settings.base_url or first(vendor.bases, keys)
     base_url = (given or vendor.base_url).rstrip("/")
-    if base_url and lane == "openai" and not base_url.endswith(vendor.base_path):
+    lane, vendors_name = way_to(split(model)[1], settings, vendor, name, base_url)
+    own_wire = lane in ("openai", "responses")
+    if base_url and own_wire and not base_url.endswith(vendor.base_path):
         base_url += vendor.base_path
-    if lane == "openai" and not base_url:
+    if own_wire and not base_url:
         variables = " or ".join(vendor.bases) or "base_url"
         raise ProviderRefused(f"The provider {settings.name!r} needs an address: set {variables}.", code="no_base_url")
     # A vendor's key goes to the vendor, or to where its own variables point; never to another configured address.
@@ -136,7 +137,7 @@ def target_of(
         )
     return Target(
         id=model,
-        model=split(model)[1],
+        model=vendors_name,
         provider=settings,
         litellm_provider=name,
         vendor=vendor,
@@ -146,6 +147,25 @@ def target_of(
         secrets=secrets_of(api_key, settings.headers, base_url),
         limits=settings.limits or limits,
     )
+
+
+def way_to(model: str, settings: ProviderSettings, vendor: Vendor, name: str, base_url: str) -> tuple[Lane, str]:
+    """The lane of a model and the vendor's name for it.
+
+    OpenAI's Responses are asked for by a name that begins with `responses/`, as in LiteLLM, and for OpenAI's models
+    that are nowhere else.
+    """
+    lane: Lane = vendor.lane if settings.lane == "auto" else settings.lane
+    if model.startswith(RESPONSES) and (lane in ("openai", "responses") or (name == "azure" and lane == "litellm")):
+        return "responses", model.removeprefix(RESPONSES)
+    if settings.lane == "auto" and lane == "openai" and OPENAIS.match(base_url) and ONLY_RESPONSES.match(model):
+        return "responses", model
+    return lane, model
+
+
+RESPONSES = "responses/"
+OPENAIS = re.compile(r"https://([a-z-]+\.)?api\.openai\.com(/|$)")
+"""OpenAI's own addresses, regional ones among them."""
 
 
 def secrets_of(api_key: str, headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ reason (`pause_turn` and a full context window come out of it as "stop").
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import orjson
@@ -16,13 +16,13 @@ import orjson
 from gateway.errors import ProviderError
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
-from gateway.providers.answers import EventReader
+from gateway.providers.answers import EventReader, decoder
 from gateway.providers.chat_body import Json, chat_body, tool_body
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.litellm_shapes import as_chunk, fitted, from_exception
 from gateway.providers.targets import Answer, Target
 from gateway.providers.transport import Reply, Transport
-from gateway.providers.vendor_errors import from_body, parsed
+from gateway.providers.vendor_errors import from_body
 
 ANTHROPIC = "https://api.anthropic.com"
 
@@ -131,6 +131,7 @@ class TransformedAnswer(EventReader):
     ) -> None:
         """`prepared` are the vendors for which LiteLLM has everything in memory; this adds its own."""
         super().__init__(call, target)
+        self._decoder = decoder(call, target)
         self._transport = transport
         self._litellm = litellm
         self._prepared = prepared
@@ -158,9 +159,12 @@ class TransformedAnswer(EventReader):
         except Exception as error:
             raise from_exception(self._target.provider.name, error, self._target.secrets) from error
 
+    def _end(self, out: list[ModelEvent]) -> None:
+        self._decoder.end(out)
+
     def _event(self, data: bytes, out: list[ModelEvent]) -> bool:
         assert self._request is not None
-        event: Json = {"type": "message_stop"} if data == b"[DONE]" else self._parsed(data)
+        event: Json = {"type": "message_stop"} if data == b"[DONE]" else self._object(data)
         kind = event.get("type")
         if kind == "error" or "error" in event:
             raise from_body(self._target.provider.name, event, secrets=self._target.secrets)
@@ -174,19 +178,13 @@ class TransformedAnswer(EventReader):
 
     def _whole(self, status: int, body: bytes, out: list[ModelEvent]) -> None:
         assert self._request is not None
-        answer = self._parsed(body)
+        answer = self._object(body)
         if answer.get("error"):
             raise from_body(self._target.provider.name, answer, secrets=self._target.secrets)
         self._decoder.feed(self._guarded(self._request.whole, status, body), out)
         if answer.get("type") == "message":
             self._finish(answer, out)
         self._decoder.end(out)
-
-    def _parsed(self, data: bytes) -> Json:
-        value = parsed(data)
-        if not isinstance(value, dict):
-            raise self._garbled()
-        return cast(Json, value)
 
     def _finish(self, said: Any, out: list[ModelEvent]) -> None:
         """Anthropic's own reason; None where it gave none, whatever LiteLLM made of that."""

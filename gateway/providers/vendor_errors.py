@@ -74,6 +74,19 @@ VAGUE: dict[str, type[ProviderError]] = {
     "validationexception": ProviderRefused,
     "content_filter": ProviderRefused,
     "content_policy_violation": ProviderRefused,
+    "invalid_prompt": ProviderRefused,
+    "bio_policy": ProviderRefused,
+    "misalignment_policy_violation": ProviderRefused,
+    "invalid_image": ProviderRefused,
+    "invalid_image_format": ProviderRefused,
+    "invalid_image_url": ProviderRefused,
+    "invalid_base64_image": ProviderRefused,
+    "image_too_large": ProviderRefused,
+    "image_file_too_large": ProviderRefused,
+    "image_parse_error": ProviderRefused,
+    "image_content_policy_violation": ProviderRefused,
+    "unsupported_image_media_type": ProviderRefused,
+    "failed_to_download_image": ProviderRefused,
 }
 """Codes that say no more than a status does: read only inside a stream, where there is none."""
 

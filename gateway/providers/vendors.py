@@ -5,9 +5,20 @@ and 170 MB to import) is not needed for them. Addresses and variable names are L
 them. A vendor that is not in the table is looked up in LiteLLM when it is first used.
 """
 
+import re
 from dataclasses import dataclass
 
 from gateway.providers.settings import Lane
+
+OPENAI_OPTIONS = (
+    "service_tier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "prediction",
+)
+"""`ModelCall.options` about how OpenAI serves a request. An answer without them is what was asked for, so they are sent
+to who is known to take them and to nobody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +30,8 @@ class Vendor:
     `max_tokens` is its name for the output limit, `seed` for the seed. `developer` says that it knows the role of
     that name, `names` that messages may say who speaks, `refusals` that it takes refusals back, `usage_option` that it
     takes `stream_options`, `rich_results` that a tool's result may hold images, `tokens` that its embedding models take
-    OpenAI's tokens in place of text. `call_ids` is the exact length of its tool call ids (letters and digits), where it
-    has one.
+    OpenAI's tokens in place of text. `options` are those of OPENAI_OPTIONS that its chat completions take. `call_ids`
+    is the exact length of its tool call ids (letters and digits), where it has one.
     """
 
     lane: Lane = "openai"
@@ -37,6 +48,7 @@ class Vendor:
     usage_option: bool = True
     rich_results: bool = False
     tokens: bool = False
+    options: tuple[str, ...] = ()
     call_ids: int | None = None
 
 
@@ -66,6 +78,7 @@ VENDORS: dict[str, Vendor] = {
         names=True,
         refusals=True,
         tokens=True,
+        options=OPENAI_OPTIONS,
     ),
     "mistral": Vendor(
         base_url="https://api.mistral.ai/v1",
@@ -116,6 +129,8 @@ VENDORS: dict[str, Vendor] = {
         lane="litellm",
         keys=("AZURE_API_KEY", "AZURE_OPENAI_API_KEY"),
         bases=("AZURE_API_BASE",),
+        # Where it speaks OpenAI's wire; LiteLLM has paths of its own.
+        base_path="/openai/v1",
         names=True,
         refusals=True,
         tokens=True,
@@ -124,6 +139,9 @@ VENDORS: dict[str, Vendor] = {
     "cohere": Vendor(lane="litellm", keys=("COHERE_API_KEY", "CO_API_KEY"), bases=("COHERE_API_BASE",)),
     "cohere_chat": Vendor(lane="litellm", keys=("COHERE_API_KEY", "CO_API_KEY"), bases=("COHERE_API_BASE",)),
 }
+
+ONLY_RESPONSES = re.compile(r"(o\d|gpt-\d).*-(codex|pro|deep-research)(-|$)|gpt-daybreak-")
+"""OpenAI's models that it does not serve as chat completions. A test compares them with LiteLLM's list."""
 
 INTERACTIVE = frozenset({"github_copilot", "chatgpt"})
 """LiteLLM logs in to these by asking a person to open a browser; a server cannot."""

@@ -32,7 +32,7 @@ async def test_a_response_tells_the_settings_that_were_used(start_gateway, home)
         assert shown[name] == used[name]
     assert (shown["temperature"], shown["top_p"], shown["frequency_penalty"]) == (0.2, 0.9, 0.0)
     assert shown["text"] == {"format": {"type": "json_object"}, "verbosity": "high"}
-    assert shown["reasoning"] == {"effort": "low", "summary": None}
+    assert shown["reasoning"] == {"effort": "low", "summary": "auto"}
     assert (shown["truncation"], shown["max_tool_calls"]) == ("auto", None)
     assert shown["tools"] == [{**function(), "description": None, "strict": None}]
     assert read_back == response

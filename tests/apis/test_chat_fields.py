@@ -23,23 +23,20 @@ class City(BaseModel):
     name: str
 
 
-async def test_fields_of_openais_without_effect_here_are_taken(start_gateway):
+async def test_fields_of_openais_are_taken_and_what_is_for_its_models_is_handed_on(start_gateway):
     taken = {
         "metadata": {"a": "b"},
         "modalities": ["text"],
         "moderation": {"model": "omni-moderation-latest", "policy": {"input": {"mode": "block"}, "output": None}},
         "audio": {"format": "mp3", "voice": {"id": "voice_1"}},
-        "prediction": {"type": "content", "content": [{"type": "text", "text": "hello"}]},
-        "prompt_cache_key": "k",
         "prompt_cache_options": {"mode": "explicit", "ttl": "30m"},
-        "prompt_cache_retention": "24h",
-        "safety_identifier": "s",
-        "service_tier": "flex",
         "store": False,
         "stream_options": None,
         "web_search_options": None,
     }
     given = {"logit_bias": {"50256": -100}, "logprobs": True, "top_logprobs": 2, "verbosity": "low", "seed": 7}
+    given |= {"prompt_cache_key": "k", "prompt_cache_retention": "24h", "safety_identifier": "s"}
+    given |= {"prediction": {"type": "content", "content": "hello"}, "service_tier": "flex"}
     async with start_gateway([say("ok")]) as gateway:
         answer = await gateway.http.post(
             "/v1/chat/completions",

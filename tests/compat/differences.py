@@ -107,12 +107,11 @@ DIFFERENCES = (
     differs(
         "without-effect",
         REFERENCE + "Responses and Chat",
-        "`service_tier`, `prompt_cache_key`, `prompt_cache_options`, `prompt_cache_retention`, `stream_options."
-        "include_obfuscation`, `prediction`, `safety_identifier`, `moderation`, `access_programs` and `image` have "
+        "`prompt_cache_options`, `stream_options.include_obfuscation`, `moderation`, `access_programs` and `image` have "
         "effects at OpenAI.",
         "They are checked and have none here, but that a raw model's provider is passed them in chat.",
-        "service tiers, prompt caching, predictions and obfuscation have no effect",
+        "`prompt_cache_options`, moderation, access programs and obfuscation have no effect",
         "tests/apis/test_request_fields.py::test_fields_that_nobody_knows_yet_are_ignored",
-        "tests/apis/test_chat_fields.py::test_fields_of_openais_without_effect_here_are_taken",
+        "tests/apis/test_chat_fields.py::test_fields_of_openais_are_taken_and_what_is_for_its_models_is_handed_on",
     ),
 )

@@ -13,6 +13,7 @@ from tests.compat.long import LONG
 from tests.compat.promised import PROMISED
 from tests.compat.reported import REPORTED
 from tests.compat.requirement import REFERENCE, Requirement
+from tests.compat.wires import WIRES
 from tests.compat.with_clients import WITH_CLIENTS
 
 
@@ -77,5 +78,5 @@ UNSERVED = (
 
 ADDED = (*FEATURES, *CONVERSING)
 REQUIREMENTS: tuple[Requirement, ...] = (
-    *WITH_CLIENTS, *PROMISED, *COMPLETIONS, *LONG, *ADDED, *REPORTED, *DIFFERENCES, *UNSERVED
+    *WITH_CLIENTS, *PROMISED, *COMPLETIONS, *LONG, *WIRES, *ADDED, *REPORTED, *DIFFERENCES, *UNSERVED
 )  # fmt: skip

@@ -103,6 +103,21 @@ def asking() -> Ask:
 
 
 @pytest.fixture
+def answering(start_gateway):
+    """`async with answering(*answers) as (gateway, upstream)`: its models `x/…` are asked with Responses."""
+
+    @contextlib.asynccontextmanager
+    async def start(*answers, limits=PATIENT, **settings):
+        async with Upstream(*answers) as upstream:
+            given = {"name": "x", "base_url": upstream.url, "api_key": "sk-secret-1", "lane": "responses", **settings}
+            providers = {"x": ProviderSettings(**given)}
+            async with start_gateway(providers=providers, models=("x/*",), limits=limits) as gateway:
+                yield gateway, upstream
+
+    return start
+
+
+@pytest.fixture
 def relaying(start_gateway):
     """`async with relaying(*answers) as (http, upstream)`: a gateway whose raw models of `x` are at that upstream."""
 

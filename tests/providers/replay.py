@@ -16,7 +16,7 @@ from typing import Any, Self
 import yaml
 
 MODEL_REQUEST = re.compile(
-    r"(chat/completions|/v1/messages|:generateContent|:streamGenerateContent|/converse|/converse-stream)$"
+    r"(chat/completions|/responses|/v1/messages|:generateContent|:streamGenerateContent|/converse|/converse-stream)$"
 )
 NOT_REPLAYED = {"content-length", "transfer-encoding", "content-encoding", "connection", "content-type"}
 
@@ -142,7 +142,8 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
 
 @dataclass(frozen=True)
 class Recording:
-    """One recorded exchange with a model. `vendor` is the part of its address that says whose wire it is."""
+    """One recorded exchange with a model. `vendor` is whose wire it is, by its address; `responses` is
+    OpenAI's newer one."""
 
     name: str
     vendor: str
@@ -157,7 +158,7 @@ def recordings(root: Path) -> Iterator[Recording]:
         for number, exchange in enumerate(document["interactions"]):
             address = urllib.parse.urlsplit(exchange["request"]["uri"])
             target = urllib.parse.unquote(address.path)
-            if MODEL_REQUEST.search(target):
+            if exchange["request"]["method"] == "POST" and MODEL_REQUEST.search(target):
                 name = f"{path.parent.parent.name}/{path.parent.name}/{path.stem}#{number}"
                 model = (exchange["request"].get("parsed_body") or {}).get("model") or model_in(target)
                 yield Recording(name, vendor_of(address.netloc, target), model, answer_of(exchange["response"]))
@@ -170,9 +171,11 @@ def model_in(path: str) -> str:
 
 def vendor_of(host: str, path: str) -> str:
     for part, vendor in (
+        ("/responses", "responses"),
         ("bedrock-runtime", "bedrock"),
         ("generativelanguage", "gemini"),
         ("/v1/messages", "anthropic"),
+        ("localhost:11434", "ollama"),
     ):
         if part in host + path:
             return vendor

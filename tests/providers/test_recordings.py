@@ -1,8 +1,11 @@
 """The contract of every lane, over recorded traffic of real vendors: whole, in single bytes, cut off, and early ended.
 
-The recordings are not part of the project: `HOMEPORT_RECORDINGS` says where they are, else `../shared/recordings`.
+The recordings are not part of the project: `HOMEPORT_RECORDINGS` says where they are, and then they must be there; else
+they are looked for in `../shared/recordings`. Where there are none, the contract runs over answers that were written by
+hand alone (`written.py`).
 """
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,26 +13,44 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ProviderError
-from gateway.events import ArgumentsDelta, ItemDone, ItemStarted, ReasoningDelta, RefusalDelta, StepDone, TextDelta
+from gateway.events import (
+    ArgumentsDelta,
+    ItemDone,
+    ItemStarted,
+    ReasoningDelta,
+    RefusalDelta,
+    StepDone,
+    SummaryDelta,
+    TextDelta,
+)
 from gateway.items import Message, Reasoning, ToolCall
 from gateway.providers.settings import Limits
 from tests.providers.conftest import Asked, ask
 from tests.providers.replay import Recording, Upstream, recordings
+from tests.providers.written import arguments_of, text_of, written
 
 pytestmark = pytest.mark.anyio
 
+REQUIRED = "HOMEPORT_RECORDINGS" in os.environ
 ROOT = Path(os.environ.get("HOMEPORT_RECORDINGS", Path(__file__).parents[3] / "shared" / "recordings"))
 
-if not ROOT.is_dir():
-    pytest.skip(f"there are no recordings at {ROOT}", allow_module_level=True)
+RECORDED = list(recordings(ROOT))
+RECORDINGS = {recording.name: recording for recording in (*written(), *RECORDED)}
+WIRES = {"openai", "responses", "anthropic", "gemini", "bedrock", "mistral", "ollama"}
 
-RECORDINGS = {recording.name: recording for recording in recordings(ROOT)}
-
-BASES = {"mistral": "/v1", "groq": "/openai/v1", "ollama": "/v1", "openai": "/v1", "gemini": "/v1beta"}
+BASES = {
+    "mistral": "/v1",
+    "groq": "/openai/v1",
+    "ollama": "/v1",
+    "openai": "/v1",
+    "responses": "/v1",
+    "gemini": "/v1beta",
+}
 AWS = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "aws_region_name": "us-east-1"}
 
 LANES = {
     "openai": ("openai", "transformed", "litellm"),
+    "responses": ("responses",),
     "mistral": ("openai", "transformed", "litellm"),
     "groq": ("openai", "transformed", "litellm"),
     "deepseek": ("openai", "transformed", "litellm"),
@@ -74,7 +95,7 @@ STREAMS = [leg for leg in ANSWERS if is_stream(RECORDINGS[leg[0]])]
 async def play(asking, upstream, recording: Recording, lane: str, said: list | None = None) -> Asked:
     settings = {
         "name": recording.vendor,
-        "litellm_provider": recording.vendor,
+        "litellm_provider": "openai" if recording.vendor == "responses" else recording.vendor,
         "lane": lane,
         "extra": AWS if recording.vendor == "bedrock" else {},
     }
@@ -90,12 +111,16 @@ async def play(asking, upstream, recording: Recording, lane: str, said: list | N
 def check(asked: Asked) -> None:
     """Every item started, its deltas equal to it, done once; ids new and short; one StepDone, last."""
     started: dict[str, str] = {}
+    summaries: dict[str, str] = {}
     done: list[str] = []
     call_ids: list[str] = []
     for event in asked.events[:-1]:
         match event:
             case ItemStarted():
-                started[event.item.id] = ""
+                started[event.item.id] = summaries[event.item.id] = ""
+            case SummaryDelta():
+                assert event.item_id not in done
+                summaries[event.item_id] += event.text
             case TextDelta() | ReasoningDelta() | ArgumentsDelta() | RefusalDelta():
                 assert event.item_id not in done
                 started[event.item_id] += event.text
@@ -106,6 +131,7 @@ def check(asked: Asked) -> None:
                         words = "".join(part.text for part in item.content)
                     case Reasoning():
                         words = item.text
+                        assert summaries[item.id] == item.summary
                     case ToolCall():
                         words = item.arguments
                         call_ids.append(item.call_id)
@@ -120,6 +146,12 @@ def check(asked: Asked) -> None:
     assert asked.step.finish != "tool_calls" or call_ids
 
 
+def test_there_are_recordings_of_every_wire():
+    if not RECORDED and not REQUIRED:
+        pytest.skip(f"there are no recordings at {ROOT}; HOMEPORT_RECORDINGS says where they are")
+    assert {recording.vendor for recording in RECORDED} >= WIRES
+
+
 @named(ANSWERS)
 async def test_a_recorded_answer_is_read_by_the_contract(asking, name, lane):
     recording = RECORDINGS[name]
@@ -131,6 +163,26 @@ async def test_a_recorded_answer_is_read_by_the_contract(asking, name, lane):
         or b"usage" not in recording.answer.body
         or b'"usage":null' in recording.answer.body
     )
+
+
+@named([leg for leg in ANSWERS if leg[0].startswith("written/")])
+async def test_every_wire_says_text_thoughts_and_parallel_calls(asking, name, lane):
+    recording = RECORDINGS[name]
+    async with Upstream(recording.answer) as upstream:
+        asked = await play(asking, upstream, recording, lane)
+    thoughts = [item.text or item.summary for item in asked.items if isinstance(item, Reasoning)]
+    texts = [item.text for item in asked.items if isinstance(item, Message)]
+    calls = [json.loads(item.arguments) for item in asked.items if isinstance(item, ToolCall)]
+    assert asked.step.usage is not None and asked.step.usage.output_tokens == 7
+    if name.endswith("calls"):
+        assert (calls, asked.step.finish) == (arguments_of(recording.vendor), "tool_calls")
+    else:
+        assert (texts, calls, asked.step.finish) == ([text_of(recording.vendor)], [], "stop")
+    assert bool(thoughts) is (recording.vendor in THINKING[name.endswith("calls")])
+
+
+THINKING = ({"ollama", "mistral", "anthropic", "gemini", "responses"}, {"ollama", "anthropic", "gemini", "responses"})
+"""Whose written text comes after thoughts, and whose calls do."""
 
 
 @named(STREAMS)

@@ -1,4 +1,4 @@
-"""The same short answer on three vendors' wires, for tests that hold for every lane."""
+"""The same short answer on four wires, for tests that hold for every lane."""
 
 import json
 from dataclasses import dataclass
@@ -28,6 +28,23 @@ GEMINI = [
     for text, finish in (("Hel", {}), ("lo.", {}), ("", {"finishReason": "STOP"}))
 ]
 
+SAID = {"type": "message", "id": "msg_v", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": "Hello.", "annotations": [], "logprobs": []}]}  # fmt: skip
+RESPONSES = [
+    {"type": f"response.{kind}", "sequence_number": number, **fields}
+    for number, (kind, fields) in enumerate(
+        (
+            ("created", {"response": {"id": "resp_v", "object": "response", "status": "in_progress", "output": []}}),
+            ("output_item.added", {"output_index": 0, "item": {**SAID, "status": "in_progress", "content": []}}),
+            ("output_text.delta", {"item_id": "msg_v", "output_index": 0, "content_index": 0, "delta": "Hel"}),
+            ("output_text.delta", {"item_id": "msg_v", "output_index": 0, "content_index": 0, "delta": "lo."}),
+            ("output_item.done", {"output_index": 0, "item": SAID}),
+            ("completed", {"response": {"id": "resp_v", "object": "response", "status": "completed", "output": [SAID],
+             "service_tier": "flex", "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}}}),
+        )
+    )
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Leg:
@@ -55,4 +72,5 @@ LEGS = [
     leg("litellm", "anthropic", ANTHROPIC, 4),
     leg("litellm", "openai", OPENAI, 2, b"data: [DONE]\n\n"),
     leg("litellm", "gemini", GEMINI, 2),
+    leg("responses", "openai", RESPONSES, 4),
 ]

@@ -27,6 +27,11 @@ SAME_NAME = (
     "verbosity",
     "user",
     "stop",
+    "service_tier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "prediction",
 )
 """Fields whose name and meaning are the same in `ModelCall.options`."""
 ECHOED = (

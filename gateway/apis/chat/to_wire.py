@@ -156,6 +156,8 @@ class Chunks:
                 return b""
             case RunPaused() | RunCompleted():
                 finish = to_finish(to_end(event), called=bool(self._calls), legacy=self._legacy)
+                if tier := event.usage.service_tier:
+                    self._head["service_tier"] = tier
                 return self._chunk({}, finish) + self._ended(event.usage)
 
 
@@ -194,7 +196,7 @@ def to_completion(answers: Sequence[Answer]) -> Wire:
         "model": turn.agent.name,
         "choices": [to_choice(answer, index) for index, answer in enumerate(answers)],
         "usage": to_usage(together([answer.end.usage for answer in answers])),
-        "service_tier": "default",
+        "service_tier": answers[-1].end.usage.service_tier or "default",
         "system_fingerprint": None,
     }
 

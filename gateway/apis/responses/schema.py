@@ -94,8 +94,9 @@ class PromptReference(StrictModel):
 class ResponsesRequest(StrictModel):
     """https://platform.openai.com/docs/api-reference/responses/create, as far as this release serves it.
 
-    `tools` and `tool_choice` are read by `tools.py`. Checked but without effect: `service_tier`, `stream_options`,
-    `prompt_cache_*`, `moderation`, `access_programs`, `image`, and what `include` says of tools that are not served.
+    `tools` and `tool_choice` are read by `tools.py`. Checked but without effect: `stream_options`,
+    `prompt_cache_options`, `moderation`, `access_programs`, `image`, and what `include` says of tools that are not
+    served.
     """
 
     model: str | None = None

@@ -6,13 +6,23 @@ output, a call's result and a status are decided here and nowhere else.
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import orjson
 
 from gateway.apis._calls import free_text, function_call, gateway_call, mcp_call
-from gateway.apis._items import Wire, one_to_wire, part_to_wire
+from gateway.apis._items import Wire, one_to_wire
 from gateway.apis._wire import DONE
+from gateway.apis.responses.parts import (
+    PARTS,
+    Open,
+    content_part,
+    delta_before,
+    opening,
+    part_said,
+    summary_part,
+    summary_place,
+)
 from gateway.apis.responses.to_wire import to_ending, to_response
 from gateway.events import (
     ArgumentsDelta,
@@ -29,6 +39,7 @@ from gateway.events import (
     RunStarted,
     ScoredDelta,
     StepDone,
+    SummaryDelta,
     TextDelta,
 )
 from gateway.items import (
@@ -38,7 +49,6 @@ from gateway.items import (
     Message,
     Reasoning,
     Refusal,
-    Text,
     ToolCall,
     ToolList,
     ToolResult,
@@ -48,21 +58,6 @@ from gateway.recorder import to_end
 from gateway.storage import TurnEnd
 
 SEARCHING = ("in_progress", "searching")
-PARTS = {
-    TextDelta: "output_text",
-    RefusalDelta: "refusal",
-    ReasoningDelta: "reasoning_text",
-}
-
-
-@dataclass(slots=True)
-class Open:
-    """An output item that was added and is not done. `part` is the kind of the content part that is open in it."""
-
-    index: int
-    part: str = ""
-    parts: int = 0
-    before: bytes = b""
 
 
 class ResponseStream:
@@ -103,14 +98,14 @@ class ResponseStream:
                 return self._scored(event)
             case TextDelta() | RefusalDelta() | ReasoningDelta():
                 return self._delta(event.item_id, event.text, PARTS[type(event)])
+            case SummaryDelta(item_id=item_id, text=text):
+                return self._summary(item_id, text)
             case ArgumentsDelta(item_id=item_id, text=text):
                 return self._arguments(item_id, text)
             case RunStarted():
                 return self._created()
-            case ItemStarted(item=ToolList() as item):
-                return self._release() + self._list_begun(item)
             case ItemStarted(item=item):
-                return self._release() + (b"" if self._is_ours(item) else self._add(item))
+                return self._release() + self._started(item)
             case CallsStarted(calls=calls):
                 return self._release() + b"".join([self._begin_call(call) for call in calls])
             case ItemDone(item=ToolResult() as result):
@@ -149,6 +144,11 @@ class ResponseStream:
             begun += self._lifecycle("queued")
             self._response["status"] = "in_progress"
         return begun + self._lifecycle("in_progress")
+
+    def _started(self, item: Item) -> bytes:
+        if isinstance(item, ToolList):
+            return self._list_begun(item)
+        return b"" if self._is_ours(item) else self._add(item)
 
     def _is_ours(self, item: Item) -> bool:
         """A call the gateway answers is shown once it is decided that it runs, not while the model writes it."""
@@ -193,10 +193,37 @@ class ResponseStream:
     def _delta(self, item_id: str, text: str, part: str) -> bytes:
         opened = self._open[item_id]
         begin = self._turn_to(item_id, opened, part)
+        return begin + self._piece(opened.before, text)
+
+    def _piece(self, before: bytes, text: str) -> bytes:
+        """A delta whose frame is encoded up to its text."""
         number, self._number = self._number, self._number + 1
         if number <= self._after:
-            return begin
-        return begin + b'%b%b,"sequence_number":%d}\n\n' % (opened.before, orjson.dumps(text), number)
+            return b""
+        return b'%b%b,"sequence_number":%d}\n\n' % (before, orjson.dumps(text), number)
+
+    def _summary(self, item_id: str, text: str) -> bytes:
+        """A summary has one part here. It is closed when the thought is done: its text may come in between."""
+        opened = self._open[item_id]
+        begin = b""
+        if not opened.summary:
+            place = summary_place(item_id, opened)
+            opened.summary = delta_before({"type": "response.reasoning_summary_text.delta", **place})
+            begin = self._event("reasoning_summary_part.added", {**place, "part": summary_part("")})
+        return begin + self._piece(opened.summary, text)
+
+    def _reasoning_done(self, item: Reasoning) -> bytes:
+        """Close its parts. A summary that never streamed is told in one piece."""
+        begin = b"" if item.id in self._open else self._add(item)
+        opened = self._open[item.id]
+        if item.summary and self._watched and not opened.summary:
+            begin += self._summary(item.id, item.summary)
+        if opened.summary:
+            place = summary_place(item.id, opened)
+            begin += self._event("reasoning_summary_text.done", {**place, "text": item.summary})
+            begin += self._event("reasoning_summary_part.done", {**place, "part": summary_part(item.summary)})
+        begin += self._close_part(item.id, opened, content_part("reasoning_text", item.text))
+        return begin + self._hold(item, one_to_wire(item))
 
     def _scored(self, delta: ScoredDelta) -> bytes:
         """Text with the probabilities of its tokens."""
@@ -220,7 +247,7 @@ class ResponseStream:
         fixed: Wire = {"type": f"response.{part}.delta", **place}
         if part == "output_text":
             fixed["logprobs"] = []
-        opened.before = b'event: response.%b.delta\ndata: %b,"delta":' % (part.encode(), orjson.dumps(fixed)[:-1])
+        opened.before = delta_before(fixed)
         return self._event("content_part.added", {**place, "part": content_part(part, "")})
 
     def _close_part(self, item_id: str, opened: Open, whole: Wire) -> bytes:
@@ -291,9 +318,7 @@ class ResponseStream:
                 begin = b"" if item.id in self._open else self._add(item)
                 return begin + self._message_done(item) + self._hold(item, one_to_wire(item))
             case Reasoning():
-                begin = b"" if item.id in self._open else self._add(item)
-                close = self._close_part(item.id, self._open[item.id], content_part("reasoning_text", item.text))
-                return begin + close + self._hold(item, one_to_wire(item))
+                return self._reasoning_done(item)
             case _:
                 return self._add(item) + self._close(item, one_to_wire(item))
 
@@ -352,32 +377,3 @@ class ResponseStream:
 
     def _shown(self, call: ToolCall, result: ToolResult) -> Wire:
         return gateway_call(call, result, results="file_search_call.results" in self._include)
-
-
-def opening(item: Item) -> Wire:
-    """An item as it is when it is added: nothing in it yet."""
-    match item:
-        case Message(id=id, role=role):
-            return {"id": id, "type": "message", "role": role, "status": "in_progress", "content": []}
-        case Reasoning(id=id):
-            return {"id": id, "type": "reasoning", "summary": [], "content": [], "status": "in_progress"}
-        case ToolCall(type=kind):
-            return {**function_call(item, "in_progress"), "input" if kind == "custom" else "arguments": ""}
-        case _:
-            return one_to_wire(item)
-
-
-def content_part(kind: str, text: str) -> Wire:
-    match kind:
-        case "refusal":
-            return {"type": "refusal", "refusal": text}
-        case "reasoning_text":
-            return {"type": "reasoning_text", "text": text}
-        case _:
-            return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def part_said(message: Message, index: int) -> Wire:
-    """One part of it, as it is when it is done."""
-    part = message.content[index] if 0 <= index < len(message.content) else Text(text="")
-    return part_to_wire(part, "assistant")

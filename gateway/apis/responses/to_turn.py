@@ -24,6 +24,10 @@ SAME_NAME = (
     "max_tool_calls",
     "truncation",
     "user",
+    "service_tier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
 )
 """Fields whose name and meaning are the same in `Turn.options`."""
 EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
@@ -92,8 +96,10 @@ def to_options(body: ResponsesRequest) -> dict[str, Any]:
         options["sealed_reasoning"] = True
     if body.context_management:
         options["compact_threshold"] = min(each.compact_threshold or THRESHOLD for each in body.context_management)
-    if body.reasoning and body.reasoning.effort:
-        options["reasoning_effort"] = body.reasoning.effort
+    if (reasoning := body.reasoning) is not None:
+        # `generate_summary` is what `summary` was called before.
+        asked = {"effort": reasoning.effort, "summary": reasoning.summary or reasoning.generate_summary}
+        options |= {f"reasoning_{name}": value for name, value in asked.items() if value is not None}
     if body.text and body.text.verbosity:
         options["verbosity"] = body.text.verbosity
     if body.text and (form := body.text.format):
@@ -140,7 +146,7 @@ def to_echo(body: ResponsesRequest, tools: Tools, model: str, used: Mapping[str,
         "tool_choice": choice_echo(body.tool_choice, used),
         "parallel_tool_calls": used.get("parallel_tool_calls", True),
         "text": text,
-        "reasoning": {"effort": effort if effort in EFFORTS else None, "summary": None},
+        "reasoning": {"effort": effort if effort in EFFORTS else None, "summary": used.get("reasoning_summary")},
         "temperature": used.get("temperature", 1.0),
         "top_p": used.get("top_p", 1.0),
         "presence_penalty": used.get("presence_penalty", 0.0),

@@ -55,17 +55,19 @@ def to_response(turn: Turn) -> Wire:
 
 def to_ending(end: TurnEnd) -> Wire:
     """The fields that an ending changes."""
-    usage = to_usage(end.usage)
+    usage: Wire = {"usage": to_usage(end.usage)}
+    if end.usage.service_tier:
+        usage["service_tier"] = end.usage.service_tier
     match end.status:
         case "completed" | "paused":
-            return {"status": "completed", "completed_at": int(end.ended_at), "usage": usage}
+            return {"status": "completed", "completed_at": int(end.ended_at), **usage}
         case "incomplete":
             reason = end.reason if end.reason in ("content_filter", "steered") else "max_output_tokens"
-            return {"status": "incomplete", "incomplete_details": {"reason": reason}, "usage": usage}
+            return {"status": "incomplete", "incomplete_details": {"reason": reason}, **usage}
         case "failed":
-            return {"status": "failed", "error": to_error(end.error or GatewayError()), "usage": usage}
+            return {"status": "failed", "error": to_error(end.error or GatewayError()), **usage}
         case "cancelled":
-            return {"status": "cancelled", "usage": usage}
+            return {"status": "cancelled", **usage}
         case "in_progress":
             return {}
 

@@ -103,7 +103,7 @@ CONVERSING = (
         "tests/compat/test_checklist_turns.py::"
         "test_every_option_of_sampling_reaches_the_model_from_chat_and_from_responses",
         CHAT + "test_sampling_options_reach_the_model_and_nothing_unknown_does",
-        FIELDS + "test_fields_of_openais_without_effect_here_are_taken",
+        FIELDS + "test_fields_of_openais_are_taken_and_what_is_for_its_models_is_handed_on",
         FIELDS + "test_a_wrong_value_is_a_400_that_names_its_field",
     ),
     elsewhere(

@@ -107,8 +107,8 @@ DIFFERENCES = (
     differs(
         "without-effect",
         REFERENCE + "Responses and Chat",
-        "`prompt_cache_options`, `stream_options.include_obfuscation`, `moderation`, `access_programs` and `image` have "
-        "effects at OpenAI.",
+        "`prompt_cache_options`, `stream_options.include_obfuscation`, `moderation`, `access_programs` and `image` "
+        "have effects at OpenAI.",
         "They are checked and have none here, but that a raw model's provider is passed them in chat.",
         "`prompt_cache_options`, moderation, access programs and obfuscation have no effect",
         "tests/apis/test_request_fields.py::test_fields_that_nobody_knows_yet_are_ignored",

@@ -73,7 +73,7 @@ async def test_parallel_calls_and_their_results_go_back_with_the_thought_before_
     ]
     assert (response.output[0].encrypted_content, final.output_text) == (None, "Hello.")
     one, two = (request.body for request in upstream.requests)
-    assert one["tools"] == [{**CLOCK, "description": "", "strict": False}]
+    assert one["tools"] == [{**CLOCK, "strict": False}]
     assert (one["tool_choice"], one["parallel_tool_calls"], one["instructions"]) == ("required", True, "Be brief.")
     assert "tool_choice" not in two
     said = [{"type": "summary_text", "text": "Look it up.\n\nSay it."}]

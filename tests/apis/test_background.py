@@ -125,9 +125,11 @@ async def test_what_cannot_be_asked_is_refused(start_gateway):
         with pytest.raises(openai.BadRequestError, match="synchronous"):
             await gateway.openai.responses.cancel(plain.id)
         odd = await gateway.http.get(f"/v1/responses/{plain.id}?stream=true&starting_after=x")
+        unclear = await gateway.http.get(f"/v1/responses/{plain.id}?stream=1")
         _, told = await frames(gateway.http, plain.id)
     assert unstored.value.param == "store"
     assert (odd.status_code, odd.json()["error"]["param"]) == (400, "starting_after")
+    assert (unclear.status_code, unclear.json()["error"]["param"]) == (400, "stream")
     # One that was not in the background is told from its items.
     assert [event["type"] for event in told][-1] == "response.completed"
     assert [event["sequence_number"] for event in told] == list(range(len(told)))

@@ -138,7 +138,7 @@ class Responses:
 
     async def retrieve(self, request: Request) -> Response:
         stored = await self._including(await self._find(request), included(request.query_params))
-        if request.query_params.get("stream") == "true":
+        if is_set(request.query_params, "stream"):
             return await self._again(stored, whole_number(request.query_params, "starting_after", -1))
         return polled(await read_back(stored, self._store))
 
@@ -209,6 +209,13 @@ def whole_number(query: Mapping[str, str], name: str, default: int) -> int:
     if not given.isdecimal() or len(given) > 15:
         raise InvalidRequest(f"Invalid value for '{name}': a whole number.", param=name, code="invalid_value")
     return int(given)
+
+
+def is_set(query: Mapping[str, str], name: str) -> bool:
+    given = query.get(name, "false").lower()
+    if given not in ("true", "false"):
+        raise InvalidRequest(f"Invalid value for '{name}': 'true' or 'false'.", param=name, code="invalid_value")
+    return given == "true"
 
 
 def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:

@@ -7,7 +7,7 @@ help:
 
 run: ## start the gateway on this machine
 	@scripts/environment.sh runtime
-	@.venv/bin/homeport serve
+	@.venv/bin/homeport serve --show-key
 
 demo: ## the main job, end to end: question, search, cited answer, ticket
 	@scripts/demo.sh

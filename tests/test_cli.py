@@ -222,6 +222,9 @@ def test_serve_prints_what_one_needs_and_stops_cleanly(home):
     # What does not go to a terminal is kept somewhere: it says where the key is.
     assert gateway.key not in gateway.shown + gateway.said
     assert f"$(cat {home / '.data' / 'local.key'})" in gateway.shown
+    with Serving(home, "--show-key") as gateway:
+        pass
+    assert f"Bearer {gateway.key}" in gateway.shown
     assert "curl http" in gateway.shown
     assert "from openai import OpenAI" in gateway.shown
     assert "Traceback" not in gateway.said

@@ -56,9 +56,12 @@ def serve_command(
     data: Data = None,
     agents: Agents = None,
     config: Config = None,
+    show_key: Annotated[
+        bool, typer.Option("--show-key", help="Print this machine's key where the output is no terminal, too.")
+    ] = False,
 ) -> None:
     """Start the gateway."""
-    serve.run(settings_of(config, host=host, port=port, data=data, agents=agents))
+    serve.run(settings_of(config, host=host, port=port, data=data, agents=agents), show_key=show_key)
 
 
 @app.command("chat")

@@ -32,8 +32,8 @@ OPEN_FILES = 65_536
 """As many as connections need; the system lets a process have them, but does not give them unasked."""
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises what the settings, the store or the address make impossible."""
+def run(settings: Settings, *, show_key: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM. The key is shown in a terminal, or wherever it is asked for. Raises what the settings, the store or the address make impossible."""
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(message)s",
@@ -45,7 +45,7 @@ def run(settings: Settings) -> None:
     raise_open_files()
     key = local_key(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, key))
+        runner.run(_serve(settings, key, show_key or sys.stdout.isatty()))
 
 
 def raise_open_files() -> None:
@@ -56,7 +56,7 @@ def raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
-async def _serve(settings: Settings, key: str) -> None:
+async def _serve(settings: Settings, key: str, show_key: bool) -> None:
     limits = Limits(connections=settings.max_connections or most_connections())
     uvicorn = server(build_app(settings), host=settings.host, port=settings.port, log_level="warning", limits=limits)
     serving = asyncio.create_task(uvicorn.serve())
@@ -69,7 +69,7 @@ async def _serve(settings: Settings, key: str) -> None:
         raise await refusal(settings, uvicorn.refused)
     base = url_of(settings.host, uvicorn.port)
     with published(settings.data, base):
-        welcome(settings, key, f"{base}/v1")
+        welcome(settings, key if show_key else "", f"{base}/v1")
         await serving
 
 
@@ -95,11 +95,11 @@ async def refusal(settings: Settings, refused: OSError | None) -> GatewayError:
 
 
 def welcome(settings: Settings, key: str, base: str) -> None:
-    """The address, a key, and two lines to copy. What does not go to a terminal is kept, so it has no key in it."""
+    """The address, a key, and two lines to copy. Without `key` they say where it is: what is kept has no key in it."""
     path = settings.local_key_path.absolute()
     shown, in_shell, in_python = (
         (key, key, f'"{key}"')
-        if sys.stdout.isatty()
+        if key
         else (f"in {path}", f"$(cat {shlex.quote(str(path))})", f"open({str(path)!r}).read().strip()")
     )
     agents = load_agents(settings.agents, settings.environment, memories=STRATEGIES)

@@ -33,7 +33,10 @@ OPEN_FILES = 65_536
 
 
 def run(settings: Settings, *, show_key: bool = False) -> None:
-    """Serve until SIGINT or SIGTERM. The key is shown in a terminal, or wherever it is asked for. Raises what the settings, the store or the address make impossible."""
+    """Serve until SIGINT or SIGTERM. Raises what the settings, the store or the address make impossible.
+
+    The key is shown in a terminal, and with `show_key` everywhere.
+    """
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(message)s",

@@ -6,6 +6,8 @@ from typing import Any, cast
 
 from gateway.agents.spec import ToolGrant
 from gateway.items import Text, ToolCall, ToolResult, new_id
+from gateway.json_schema.meter import CannotCheck
+from gateway.json_schema.schema import Schema
 from gateway.ports import ToolSpec
 from gateway.tools.link import CallFailed, ListedTool
 from gateway.tools.narrow import narrow
@@ -47,7 +49,7 @@ def made_spec(name: str, server: str, grant: ToolGrant, tool: ListedTool) -> Too
     return ToolSpec(
         name=name,
         description=tool.description[:MAX_DESCRIPTION],
-        schema=narrow(schema, grant.args) if grant.args else schema,
+        schema=narrow(schema, with_required(grant, schema)) if grant.args else schema,
         server=server,
         tool=tool.name,
         type=grant.type,
@@ -66,6 +68,25 @@ def fixed_by(grant: ToolGrant, schema: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of the tool for which the grant leaves one value."""
     own, wanted = table(schema.get("properties")), table(grant.args.get("properties"))
     return {name: table(shape)["const"] for name, shape in wanted.items() if name in own and "const" in table(shape)}
+
+
+def with_required(grant: ToolGrant, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The grant's `args`, which also require each argument that they narrow: one that is left out would be whatever the
+    server takes for it, such as everything. What is fixed is filled in, and a default that the tool names may fit."""
+    own, wanted, fixed = table(schema.get("properties")), table(grant.args.get("properties")), fixed_by(grant, schema)
+    chosen = [name for name in wanted if name in own and name not in fixed]
+    escaping = [name for name in chosen if not fits_default(own[name], wanted[name])]
+    required = cast("list[str]", grant.args.get("required", []))
+    return {**grant.args, "required": [*required, *(name for name in escaping if name not in required)]}
+
+
+def fits_default(own: object, shape: object) -> bool:
+    if "default" not in table(own):
+        return False
+    try:
+        return not Schema(table(shape)).problems(table(own)["default"])
+    except CannotCheck:
+        return False
 
 
 def table(value: object) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.anyio
 
 SHIPPED = Path(__file__).parents[2] / "agents" / "support-copilot.yaml"
 SEARCH = "rag__search"
+NAMED = '{"query": "API key", "knowledge_base": "mydocs"}'
 
 
 @pytest.fixture
@@ -63,3 +64,15 @@ async def test_a_model_may_name_the_one_that_it_has(start_copilot):
     async with start_copilot([named], [say("According to keys.md, …")]) as gateway:
         found = await ask(gateway)
     assert "keys.md" in found.text and not found.is_error
+
+
+async def test_who_may_search_some_of_them_searches_no_other_by_naming_none(home, start_copilot):
+    args = "{properties: {knowledge_base: {enum: [mydocs]}, limit: {maximum: 9}}}"
+    document = f"model: scripted/one\ntools:\n  - {{tool: rag.search, args: {args}}}\n"
+    (home / "agents" / "some.yaml").write_text(document)
+    steps = [[call(SEARCH, '{"query": "API key"}')], [call(SEARCH, NAMED, "call_2")]]
+    async with start_copilot(*steps, [say("At the desk.")]) as gateway:
+        await gateway.openai.responses.create(model="some", input="How do I make an API key?")
+        refused, found = (item for item in gateway.provider.calls[2].items if item.kind == "tool_result")
+    assert refused.is_error and "knowledge_base" in refused.text and "limit" not in refused.text
+    assert "reception" in found.text

@@ -40,16 +40,16 @@ def _size_of(item: Item) -> int:
     match item:
         case Message(content=parts, name=name):
             return beyond(name) + sum(map(part_size, parts))
-        case ToolResult(content=parts, call_id=call_id):
-            return beyond(call_id) + sum(map(part_size, parts))
+        case ToolResult(content=parts, call_id=call_id, approval=approval):
+            return beyond(call_id) + beyond(approval) + sum(map(part_size, parts))
         case Reasoning(text=text, summary=summary, sealed=sealed):
             return len(text) + len(summary) + len(sealed)
         case ToolCall(arguments=arguments, name=name, call_id=call_id, tool=tool, server=server):
             return len(arguments) + sum(map(beyond, (name, call_id, tool, server)))
-        case ApprovalRequest(arguments=arguments, tool=tool):
-            return len(arguments) + beyond(tool)
-        case Approval(reason=reason):
-            return len(reason)
+        case ApprovalRequest(arguments=arguments, tool=tool, server=server, call_id=call_id):
+            return len(arguments) + sum(map(beyond, (tool, server, call_id)))
+        case Approval(reason=reason, request_id=request_id):
+            return len(reason) + beyond(request_id)
         case Compaction(text=text, sealed=sealed):
             return len(text) + len(sealed)
         case Summary(text=text):
@@ -70,5 +70,5 @@ def part_size(part: Part) -> int:
             return len(text)
         case Image(url=url):
             return len(url)
-        case File(data=data, url=url):
-            return len(data) + len(url)
+        case File(data=data, url=url, name=name, file_id=file_id):
+            return len(data) + len(url) + beyond(name) + beyond(file_id)

@@ -79,7 +79,9 @@ def to_actions(wire: Wire) -> Wire:
 
 def of_web_search(wire: Wire) -> tuple[Part, ...]:
     """The pages that it found; what stood in them is not told to anybody."""
-    return lines(str(one.get("url") or "") for one in wire["action"].get("sources") or ())
+    action = wire["action"]
+    sources = action.get("sources") or () if action["type"] == "search" else ()
+    return lines(str(one.get("url") or "") for one in sources)
 
 
 def of_code(wire: Wire) -> tuple[Part, ...]:

@@ -50,13 +50,15 @@ select parent from turns where n = ? and deleted = 1 and status <> 'in_progress'
 and not exists (select 1 from turns as later where later.parent = turns.n)
 and not exists (select 1 from conversations where newest = turns.n)
 """
+CALL_ID = "coalesce(items.body ->> '$.call_id', items.body ->> '$.told[0].call_id')"
+"""Of a call or a result; what tools elsewhere did has it in what a model is told of it."""
 HIDE = f"""
 update items set hidden = 1 where n in (
     with recursive {BRANCH}
     select items.n from branch join items on items.turn = branch.n
     where items.hidden = 0 and (
-        items.id = :item or json_extract(items.body, '$.call_id') in (
-            select json_extract(items.body, '$.call_id') from branch join items on items.turn = branch.n
+        items.id = :item or {CALL_ID} in (
+            select {CALL_ID} from branch join items on items.turn = branch.n
             where items.id = :item and items.hidden = 0
         )
     )

@@ -202,6 +202,29 @@ async def test_what_leaves_a_short_context_is_never_a_call_without_its_output(st
     assert [item.kind for item in items] == ["message", "message", "tool_call", "tool_result"]
 
 
+@pytest.mark.parametrize("place", range(0, 8, 2))
+@pytest.mark.parametrize("half", [0, 1])
+async def test_a_call_leaves_a_conversation_with_its_output(start_gateway, place, half):
+    pair = CLIENTS[place : place + 2]
+    async with start_gateway([say("ok")]) as gateway:
+        conversations = gateway.openai.conversations
+        made = await conversations.create(items=[ASKED, *pair])
+        await conversations.items.delete(pair[half]["id"], conversation_id=made.id)
+        left = [item.type async for item in conversations.items.list(made.id)]
+        await gateway.openai.responses.create(model="helper", conversation=made.id, input="and?")
+        shown = [item.kind for item in gateway.provider.calls[0].items]
+    assert (left, shown) == (["message"], ["message"] * 3)
+
+
+async def test_a_page_that_was_opened_may_have_what_a_search_has(start_gateway):
+    opened = {"type": "web_search_call", "id": "ws_9", "status": "completed"}
+    opened["action"] = {"type": "open_page", "url": "https://a.b", "sources": ["https://example.com"]}
+    async with start_gateway([say("ok")]) as gateway:
+        await gateway.openai.responses.create(model="helper", input=[opened, ASKED])
+        (told,) = (item for item in gateway.provider.calls[0].items if item.kind == "tool_result")
+    assert "example.com" not in told.text
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -58,8 +58,9 @@ async def test_a_chat_that_is_too_long_is_told_so_in_its_own_words(start_gateway
             ],
         },
         {"type": "mcp_call", "id": "c", "server_label": "s", "name": "n" * 1100, "arguments": "{}", "output": ""},
+        {"role": "user", "content": [{"type": "input_file", "file_data": "data:,x", "filename": "n" * 1100}]},
     ],
-    ids=["id", "annotation", "name"],
+    ids=["id", "annotation", "name", "file"],
 )
 async def test_what_stands_beside_the_text_counts_too(start_gateway, item):
     async with start_gateway(max_history=1000) as gateway:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from rich.console import Console
@@ -127,7 +127,10 @@ def show(settings: Settings, name: str) -> None:
 
 def tools_of(agent: AgentSpec, listed: Mapping[str, Mapping[str, Any]]) -> Table:
     """What the document says of each tool, and where it says nothing of the effect, what its server does."""
-    table = Table("tool", "effect", "approval", "answer within", "calls a run", box=None, padding=(0, 2))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("tool", no_wrap=True)
+    for heading in ("effect", "approval", "answer within", "calls a run"):
+        table.add_column(heading)
     table.add_column("arguments", overflow="fold")
     for grant in agent.tools:
         server, _, tool = grant.tool.partition(".")
@@ -137,10 +140,25 @@ def tools_of(agent: AgentSpec, listed: Mapping[str, Mapping[str, Any]]) -> Table
             grant.asks,
             span(grant.approval_timeout) if grant.asks != "never" else "",
             str(grant.per_run or "any"),
-            orjson.dumps(dict(grant.args)).decode() if grant.args else "any",
+            arguments(grant.args),
         )
         table.add_row(*map(escape, cells))
     return table
+
+
+def arguments(args: Mapping[str, Any]) -> str:
+    """What is left of them, a line for each that is narrowed; of anything but `properties`, the schema as it is."""
+    if not args:
+        return "any"
+    shapes: Mapping[str, Any] = args.get("properties", {})
+    lines = [f"{name}: {orjson.dumps(left_of(shape)).decode()}" for name, shape in shapes.items()]
+    rest = {keyword: value for keyword, value in args.items() if keyword != "properties"}
+    return "\n".join([*lines, *([orjson.dumps(rest).decode()] if rest else [])])
+
+
+def left_of(shape: Any) -> Any:
+    """The value that a schema fixes, or the schema."""
+    return cast("Mapping[str, Any]", shape).get("const", shape) if isinstance(shape, Mapping) else shape
 
 
 def effect(grant: ToolGrant, tool: Any) -> str:

@@ -174,9 +174,14 @@ class Recorder:
             try:
                 await self._keeper.begin(self._turn, to_end(ending), output=self._items)
             except GatewayError as error:
-                self._publish(RunFailed(error=error, usage=self._usage))
-                return
-            self._publish(*self._held)
+                ending = RunFailed(error=error, usage=self._usage)
+            else:
+                self._publish(*self._held)
+        try:
+            # Before it is shown: who asks again at once is to be told it. Nothing goes on from one that was cancelled.
+            await self._keeper.end_telling(self._turn.id, failed=isinstance(ending, RunFailed | RunCancelled))
+        except GatewayError as error:
+            logger.error("What run %s was told waits for the next start of the gateway: %s", self._turn.id, error)
         self._publish(ending)
 
     async def _finish_without_items(self, store: Store) -> None:

@@ -1,7 +1,7 @@
 """Begins turns with what was said to their parents while those ran. See `steers.py`."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -68,9 +68,17 @@ class Steered:
             return turn, said
         # Whoever is answered with a window may go on from it, or from the parent.
         if turn.options.get("compact") != "window":
-            dropped = await self._store.drop_steers(turn.parent or "", ids)
-            fitting = [steer for steer in fitting if steer.id in dropped]
+            told = await self._tell(turn, ids)
+            fitting = [steer for steer in fitting if steer.id in told]
         return joined(turn, fitting)
+
+    async def _tell(self, turn: Turn, ids: Collection[str]) -> Collection[str]:
+        try:
+            return await self._store.tell_steers(turn.parent or "", ids, turn.id)
+        except BaseException:
+            # It may have been written though nobody waited any more, and there is no run whose end would undo it.
+            await self._store.end_telling(turn.id, failed=True)
+            raise
 
     def _fitting(self, steers: Sequence[Steer], before: Sequence[Item], given: Sequence[Item]) -> list[Steer]:
         """Without what has no room: it must not be in the way of every turn that follows."""

@@ -76,8 +76,9 @@ class Store(Steers, Protocol):
         With it go the `answers` to approval requests of the turn's owner; a strict one to a request that is unknown,
         answered or expired at `turn.created_at` raises `InvalidRequest`.
 
-        Of the submissions that wait for the parent (see `Steers`), those that are `told` in the input are removed, and
-        those that are `passed_on` wait for this turn instead. If one of them has gone, `SteersTaken` is raised.
+        Of the submissions that wait for the parent (see `Steers`), those that are `told` in the input wait no more,
+        unless this turn fails, and those that are `passed_on` wait for this turn instead. If one of them has gone,
+        `SteersTaken` is raised.
         """
         ...
 

@@ -183,17 +183,19 @@ def m009_keys(db: Database) -> None:
 def m010_steers(db: Database) -> None:
     """Items that were said to a turn while it ran, until a turn that continues it has them in its input.
 
-    steers.id    of the submission, which may be several items
-    steers.body  the item as JSON
+    steers.id       of the submission, which may be several items
+    steers.body     the item as JSON
+    steers.told_in  id of the turn under way that has it in its input, which may not be stored; null while it waits
     """
     db.table("steers").create(
-        {"n": int, "id": str, "turn": int, "body": str},
+        {"n": int, "id": str, "turn": int, "body": str, "told_in": str},
         pk="n",
         not_null={"id", "turn", "body"},
         foreign_keys=[("turn", "turns", "n")],
         strict=True,
     )
     db.conn.execute("create index steers_turn on steers (turn)")
+    db.conn.execute("create index steers_told_in on steers (told_in) where told_in is not null")
 
 
 @MIGRATIONS()

@@ -20,7 +20,7 @@ values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 END = """
 update turns set status = ?, ended_at = ?, ending = ?, log = ? where id = ? and status = 'in_progress'
-returning n, deleted
+returning n, deleted, exists (select 1 from steers where told_in = turns.id)
 """
 ADD = "insert into items (turn, id, output, body) values (?, ?, ?, ?)"
 ASK = """
@@ -83,9 +83,10 @@ def begin(
     answers: Sequence[Answer],
     told: Collection[str],
     passed_on: Collection[str],
-) -> bool:
+) -> tuple[bool, list[str]]:
     """`agent` is its key. `over`: the ending of a turn that nobody runs, and its `dump_end`. `requests` are among the
-    `output`. Whether steers still wait for the parent, if some were `told` or `passed_on`.
+    `output`. Whether steers still wait for the parent, if some were `told` or `passed_on`; and the turns that some wait
+    for again.
 
     A deleted turn cannot be continued, unless by the conversation whose newest it is: the conversation lives on.
     """
@@ -102,13 +103,14 @@ def begin(
     _add(db, n, 1, output, requests)
     for answer in answers:
         _answer(db, turn, answer)
-    if over is not None:
-        _end(db, turn.id, *over)
+    if told or passed_on:
+        _steers.use(db, parent, told, passed_on, n, turn.id)
+    again = [] if over is None else _end(db, turn.id, *over)[2]
     if turn.key is not None:
         _made(db, turn.key, turn.owner, turn.id, turn.created_at)
     if not turn.stored:
         _forget(db, turn.created_at - REMEMBERED)
-    return bool(told or passed_on) and _steers.use(db, parent, told, passed_on, n)
+    return bool(told or passed_on) and _steers.waits(db, parent), again
 
 
 def append(
@@ -138,14 +140,15 @@ def end(
     requests: Sequence[Request],
     log: bytes,
     sent: Sequence[_requests.Row],
-) -> tuple[bool, list[int]]:
-    """`ending` is `dump_end(end)`. Whether the turn was deleted while it ran, and the n of what was `sent`."""
-    n, deleted = _end(db, turn_id, end, ending, log)
+) -> tuple[bool, list[int], list[str]]:
+    """`ending` is `dump_end(end)`. Whether the turn was deleted while it ran, the n of what was `sent`, and the turns
+    that steers wait for again."""
+    n, deleted, again = _end(db, turn_id, end, ending, log)
     _add(db, n, 1, items, requests)
     ns = _requests.add(db, n, sent)
     if deleted:
         _purge(db, n)
-    return bool(deleted), ns
+    return bool(deleted), ns, again
 
 
 def rewire(db: sqlite3.Connection, turn_id: str, wire: str) -> None:
@@ -159,6 +162,7 @@ def delete(db: sqlite3.Connection, turn_id: str) -> None:
     if not rows:
         raise no_turn(turn_id)
     _steers.forget(db, rows[0][0])
+    _steers.settle(db, turn_id, failed=False)
     _purge(db, rows[0][0])
 
 
@@ -228,11 +232,14 @@ def _running(db: sqlite3.Connection, turn_id: str) -> tuple[int, int]:
     return n, deleted
 
 
-def _end(db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, log: bytes = b"") -> tuple[int, int]:
-    """(n, deleted) of the turn that has ended with this."""
+def _end(
+    db: sqlite3.Connection, turn_id: str, end: TurnEnd, ending: str, log: bytes = b""
+) -> tuple[int, int, list[str]]:
+    """(n, deleted) of the turn that has ended with this, and the turns that steers wait for again."""
     rows = db.execute(END, (end.status, end.ended_at, ending, log or None, turn_id)).fetchall()
     # If there is none, this says why.
-    return rows[0] if rows else _running(db, turn_id)
+    n, deleted, told = rows[0] if rows else (*_running(db, turn_id), False)
+    return n, deleted, _steers.settle(db, turn_id, end.status == "failed") if told else []
 
 
 def _add(

@@ -5,8 +5,9 @@ to read-only connections (`_readers.py`); histories of the branches in use are k
 """
 
 import os
+import sqlite3
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -51,6 +52,7 @@ class SQLiteStore:
         self._bodies = Bodies()
         self._agents = AgentKeys()
         self._steered: set[str] = set()
+        self._telling: set[str] = set()
 
     async def __aenter__(self) -> Self:
         try:
@@ -63,6 +65,7 @@ class SQLiteStore:
             await self._writer.start()
             self._readers = Readers(self._path)
             try:
+                await self._writer.write(_steers.recover)
                 self._steered = await self._readers.read(_steers.steered)
             except BaseException:
                 await self._readers.close()
@@ -105,13 +108,15 @@ class SQLiteStore:
             passed_on=passed_on,
         )
 
-        def committed(more_wait: bool) -> None:
+        def committed(outcome: tuple[bool, list[str]]) -> None:
+            more_wait, again = outcome
             self._histories.begun(turn.id, turn.parent, [*turn.input, *output], size + more)
             self._bodies.begun(turn.id, turn.parent)
             if (told or passed_on) and not more_wait:
                 self._steered.discard(turn.parent or "")
             if passed_on:
                 self._steered.add(turn.id)
+            self._steered.update(again)
 
         await self._writer.write(operation, committed)
 
@@ -133,10 +138,11 @@ class SQLiteStore:
             _writes.end, turn_id=turn_id, end=end, ending=ending, items=rows, requests=asked, log=log, sent=sent
         )
 
-        def committed(outcome: tuple[bool, list[int]]) -> None:
-            deleted, ns = outcome
+        def committed(outcome: tuple[bool, list[int], list[str]]) -> None:
+            deleted, ns, again = outcome
             self._histories.added(turn_id, items, size)
             self._bodies.stored(turn_id, requests, sent, ns)
+            self._steered.update(again)
             if deleted:
                 self._histories.forget(turn_id)
 
@@ -221,13 +227,29 @@ class SQLiteStore:
             return ()
         return await self._readers.read(partial(_steers.steers, turn_id=turn_id))
 
+    async def tell_steers(self, turn_id: str, ids: Collection[str], teller: str) -> Collection[str]:
+        # First, as whoever stops waiting for this may end it.
+        self._telling.add(teller)
+        return await self._take(turn_id, partial(_steers.tell, turn_id=turn_id, ids=tuple(ids), teller=teller))
+
+    async def end_telling(self, teller: str, *, failed: bool) -> None:
+        if teller in self._telling:
+            settle = partial(_steers.settle, teller=teller, failed=failed)
+            await self._writer.write(settle, self._steered.update)
+            self._telling.discard(teller)
+
     async def drop_steers(self, turn_id: str, ids: Collection[str]) -> Collection[str]:
+        return await self._take(turn_id, partial(_steers.drop, turn_id=turn_id, ids=tuple(ids)))
+
+    async def _take(
+        self, turn_id: str, take: Callable[[sqlite3.Connection], tuple[list[str], bool]]
+    ) -> Collection[str]:
         def committed(outcome: tuple[list[str], bool]) -> None:
             if not outcome[1]:
                 self._steered.discard(turn_id)
 
-        dropped, _ = await self._writer.write(partial(_steers.drop, turn_id=turn_id, ids=tuple(ids)), committed)
-        return dropped
+        taken, _ = await self._writer.write(take, committed)
+        return taken
 
     async def unfinished(self) -> list[StoredTurn]:
         """As the port says. One that cannot be read back, on a damaged disk perhaps, is ended as failed."""

@@ -129,6 +129,11 @@ async def test_streams_of_one_connection_go_on_side_by_side(start_gateway):
         (b"{}", "invalid_json", None),
         (f'{{"x": [{"{}," * 200_000}0]}}', "object_above_max_properties", None),
         ('{"type": "response.create", "model": "helper", "input": "hi", "stream_id": 5}', "invalid_type", "stream_id"),
+        (
+            f'{{"type": "response.create", "model": "helper", "input": "hi", "stream_id": "{"x" * 65}"}}',
+            "string_above_max_length",
+            "stream_id",
+        ),
         ('{"type": "response.create", "model": "helper", "input": "", "generate": "no"}', "invalid_type", "generate"),
         ('{"type": "session.update"}', "unknown_event_type", "type"),
         ('{"type": "response.create", "model": "nobody", "input": "hi"}', "model_not_found", "model"),

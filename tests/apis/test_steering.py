@@ -98,6 +98,29 @@ async def test_a_run_ends_at_its_next_step_and_a_successor_has_what_was_said(sta
     assert [item["content"][0]["text"] for item in kept.json().get("data", ())] == (["In Oslo.", "Now."] * store)
 
 
+@pytest.mark.parametrize("store", [True, False])
+async def test_a_successor_does_not_show_the_images_of_its_prompt_again(start_gateway, home, store):
+    document = "name: guide\nmodel: scripted/one\ninstructions: 'Explain {{picture}} in {{language}}.'\n"
+    (home / "agents" / "guide.yaml").write_text(document)
+    picture = {"type": "input_image", "image_url": "data:image/png;base64,aGk="}
+    held, other = Held(say("A cat.")), Held(say("A big cat.", "b"))
+    async with start_gateway(held, other, [say("Yes.", "c")]) as gateway, open_socket(gateway) as socket:
+        connection = Connection(socket)
+        prompt = {"id": "guide", "variables": {"picture": picture, "language": "English"}}
+        id = await connection.create(input="what?", prompt=prompt, model="guide", store=store)
+        for step, said in ((held, "Bigger."), (other, "Sure?")):
+            await step.asked.wait()
+            await connection.steer(id, said)
+            step.go.set()
+            await connection.ended()
+            id = (await connection.until("response.created"))["response"]["id"]
+        await connection.ended()
+        items = gateway.provider.calls[-1].items
+    assert [part.kind for item in items for part in item.content].count("image") == 1
+    assert [item.text for item in items[2:]] == ["what?", "A cat.", "Bigger.", "A big cat.", "Sure?"]
+    assert items[0].text == "Explain [picture] in English."
+
+
 async def test_a_run_without_another_step_completes_and_is_followed(start_gateway):
     held = Held(say("Hello."))
     async with start_gateway(held, [say("Hei.", "b")], [say("Bye.", "c")]) as gateway, open_socket(gateway) as socket:

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from gateway.errors import ProviderError
 from tests.apis.asking import BOTH, COUNT, somebody_else
 from tests.apis.test_steering import FUNCTION, STEERS, Connection, Held, keeper, open_socket, seen
 from tests.conftest import call, say
@@ -119,6 +120,68 @@ async def test_of_many_requests_at_once_one_is_told(start_gateway):
         heard = [seen(gateway, number)[3:] for number in range(1, 13)]
     told = [("message", "In Oslo."), ("message", "Now."), ("message", "Well?")]
     assert sorted(heard, key=len) == [[("message", "Well?")]] * 11 + [told]
+
+
+@pytest.mark.parametrize("store", [True, False])
+async def test_who_fails_leaves_it_to_who_asks_again(start_gateway, store):
+    held = Held(say("Hello."))
+    async with start_gateway(held, ProviderError("no"), [say("Well.", "b")], [say("Bye.", "c")]) as gateway:
+        first = await left_behind(gateway, held, "In Oslo.", "Now.")
+        body = {"model": "helper", "previous_response_id": first, "input": "Well?", "store": store}
+        nothing = {"type": "function", "name": "nothing"}
+        # Refused before the model is asked, then failed by the provider.
+        bad = await gateway.http.post("/v1/responses", json={**body, "tools": [FUNCTION], "tool_choice": nothing})
+        failed = await gateway.http.post("/v1/responses", json=body)
+        heard = [said(gateway)]
+        await ask(gateway, **body)
+        heard.append(said(gateway))
+        left = kept(gateway)
+        await ask(gateway, **body)
+        again = said(gateway)
+    assert (bad.status_code, failed.status_code) == (400, 502)
+    assert heard == [["You help.", "time?", "Hello.", "In Oslo.", "Now.", "Well?"]] * 2
+    assert (left, again) == (0, ["You help.", "time?", "Hello.", "Well?"])
+
+
+class Failing(Held):
+    """A step that fails once the test has said so."""
+
+    def __call__(self, _):
+        self.asked.set()
+        yield self.go
+        raise ProviderError("no")
+
+
+@pytest.mark.parametrize("store", [True, False])
+async def test_while_one_is_told_no_other_is_unless_it_fails(start_gateway, store):
+    held, telling = Held(say("Hello.")), Failing()
+    answers = [[say("Well.", "b")], [say("Bye.", "c")]]
+    async with start_gateway(held, telling, *answers) as gateway:
+        first = await left_behind(gateway, held, "In Oslo.")
+        body = {"model": "helper", "previous_response_id": first, "input": "Well?"}
+        failing = asyncio.create_task(gateway.http.post("/v1/responses", json={**body, "store": store}))
+        await telling.asked.wait()
+        await ask(gateway, **body)
+        meanwhile = said(gateway)
+        telling.go.set()
+        failed = (await failing).status_code
+        await ask(gateway, **body)
+        after = said(gateway)
+    assert (failed, meanwhile[3:], after[3:]) == (502, ["Well?"], ["In Oslo.", "Well?"])
+
+
+async def test_a_stop_of_the_gateway_leaves_what_was_told_to_nobody(start_gateway):
+    held, telling = Held(say("Hello.")), Held(say("never"))
+    async with start_gateway(held, telling) as gateway:
+        first = await left_behind(gateway, held, "In Oslo.")
+        body = {"model": "helper", "previous_response_id": first, "input": "Well?"}
+        broken = asyncio.create_task(gateway.http.post("/v1/responses", json={**body, "store": False}))
+        await telling.asked.wait()
+    await asyncio.gather(broken, return_exceptions=True)
+    async with start_gateway([say("Well.", "b")]) as gateway:
+        await ask(gateway, **body)
+        shown = said(gateway)
+    assert shown[3:] == ["In Oslo.", "Well?"]
 
 
 def narrow(gateway):

@@ -130,12 +130,14 @@ async def test_kill_9_loses_nothing_acknowledged_and_leaves_no_half(path: Path) 
         assert database.execute("pragma integrity_check").fetchall() == [("ok",)]
         counts = "select (select count(*) from items where turn = turns.n), ending is not null from turns"
         assert set(database.execute(counts).fetchall()) == {(3, 0), (5, 1)}
-        waits = "(select count(*) from steers where turn = turns.n)"
+        waits = "(select count(*) from steers where turn = turns.n and told_in is null)"
         told = "(select count(*) from turns as later where later.parent = turns.n)"
         states = dict(
             database.execute(f"select id, ({waits}, {told}) = (1, 0) or ({waits}, {told}) = (0, 1) from turns")
         )
         assert all(states[id] for id in steered)
+        telling = "select count(*) from steers join turns on turns.id = told_in where status <> 'in_progress'"
+        assert database.execute(telling).fetchone() == (0,)
     database.close()
     assert len(ended) > 100
 
@@ -328,7 +330,7 @@ async def test_a_store_that_cannot_be_read_lets_go_of_everything(path: Path) -> 
     async with SQLiteStore(f"sqlite:///{path}"):
         pass
     with sqlite3.connect(path) as database:
-        database.execute("alter table steers rename to mislaid")
+        database.execute("alter table steers rename column turn to mislaid")
     database.close()
     with pytest.raises(GatewayError, match="cannot read"):
         async with SQLiteStore(f"sqlite:///{path}"):

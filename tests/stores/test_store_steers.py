@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.errors import InvalidRequest, NotFound
+from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.items import Answer, new_id
 from gateway.ports import Turn
 from gateway.steers import Steer, SteersTaken
-from gateway.storage import Store
+from gateway.storage import Store, TurnEnd
 from tests.stores.turns import DONE, EVERY_ITEM, asked, said
 
 pytestmark = pytest.mark.anyio
+
+FAILED = TurnEnd(status="failed", error=GatewayError(), ended_at=2.5)
 
 
 def steer(turn: Turn) -> Steer:
@@ -124,3 +126,88 @@ async def test_what_cannot_be_stored_is_refused(store: Store) -> None:
     with pytest.raises(InvalidRequest):
         await store.keep_steer(replace(steer(turn), items=[said("half \ud83d")]))
     assert len(await store.steers(turn.id)) == 1
+
+
+async def test_what_a_turn_was_told_that_failed_waits_again(open_store: Callable[[], Store]) -> None:
+    async with open_store() as store:
+        turn, (first, second) = await steered(store, 2)
+        failing = asked(said("Well?"), parent=turn.id)
+        await store.begin(failing, told=[first.id, second.id])
+        with pytest.raises(SteersTaken):
+            await store.begin(asked(said("Well?"), parent=turn.id), told=[first.id])
+        assert list(await store.drop_steers(turn.id, [first.id])) == []
+        await store.end(failing.id, FAILED)
+        assert await store.steers(turn.id) == [first, second]
+    async with open_store() as store:
+        assert await store.steers(turn.id) == [first, second]
+        await store.begin(asked(said("Well?"), parent=turn.id), FAILED, told=[first.id, second.id])
+        assert await store.steers(turn.id) == [first, second]
+        told = asked(said("Well?"), parent=turn.id)
+        await store.begin(told, told=[first.id, second.id])
+        await store.end(told.id, DONE)
+        assert not await store.steers(turn.id)
+    async with open_store() as store:
+        assert not await store.steers(turn.id)
+
+
+async def test_a_turn_that_a_stop_interrupted_is_still_told_it(open_store: Callable[[], Store]) -> None:
+    async with open_store() as store:
+        turn, (first,) = await steered(store)
+        told = asked(said("Well?"), parent=turn.id)
+        await store.begin(told, told=[first.id])
+    async with open_store() as store:
+        assert not await store.steers(turn.id)
+        await store.end(told.id, FAILED)
+        assert await store.steers(turn.id) == [first]
+
+
+@pytest.mark.parametrize("deleted", ["turn", "told"])
+async def test_what_is_told_goes_with_either_turn(open_store: Callable[[], Store], deleted: str) -> None:
+    async with open_store() as store:
+        turn, (first,) = await steered(store)
+        told = asked(said("Well?"), parent=turn.id)
+        await store.begin(told, told=[first.id])
+        await store.delete({"turn": turn, "told": told}[deleted].id)
+        await store.end(told.id, FAILED)
+        assert not await store.steers(turn.id)
+    async with open_store() as store:
+        assert not await store.steers(turn.id)
+
+
+async def test_a_turn_that_is_not_stored_is_told_it_until_it_ends(open_store: Callable[[], Store]) -> None:
+    async with open_store() as store:
+        turn, (first, second) = await steered(store, 2)
+        assert list(await store.tell_steers(turn.id, [first.id, second.id], "resp_1")) == [first.id, second.id]
+        assert list(await store.tell_steers(turn.id, [first.id, second.id], "resp_2")) == []
+        with pytest.raises(SteersTaken):
+            await store.begin(asked(said("Well?"), parent=turn.id), told=[first.id])
+        for teller in ("resp_2", "resp_none"):
+            await store.end_telling(teller, failed=True)
+        assert not await store.steers(turn.id)
+        await store.end_telling("resp_1", failed=True)
+        assert await store.steers(turn.id) == [first, second]
+        assert list(await store.tell_steers(turn.id, [first.id], "resp_3")) == [first.id]
+        await store.end_telling("resp_3", failed=False)
+        await store.end_telling("resp_3", failed=True)
+        assert await store.steers(turn.id) == [second]
+        with pytest.raises(NotFound):
+            await store.tell_steers("resp_none", [first.id], "resp_4")
+        late = asyncio.create_task(store.tell_steers(turn.id, [second.id], "resp_5"))
+        await asyncio.wait([late, asyncio.create_task(asyncio.sleep(0))], return_when="FIRST_COMPLETED")
+        late.cancel()
+        await store.end_telling("resp_5", failed=True)
+        assert await store.steers(turn.id) == [second]
+        await store.tell_steers(turn.id, [second.id], "resp_6")
+    # A restart leaves nothing of that turn.
+    async with open_store() as store:
+        assert await store.steers(turn.id) == [second]
+
+
+async def test_a_turn_that_is_stored_when_it_pauses_was_told_it(open_store: Callable[[], Store]) -> None:
+    async with open_store() as store:
+        turn, (first,) = await steered(store)
+        paused = replace(asked(said("Well?"), parent=turn.id), stored=False)
+        await store.tell_steers(turn.id, [first.id], paused.id)
+        await store.begin(paused, TurnEnd(status="paused", ended_at=2.5))
+    async with open_store() as store:
+        assert not await store.steers(turn.id)

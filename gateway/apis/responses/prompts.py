@@ -106,6 +106,23 @@ def mark(name: str) -> str:
     return f"[{name}]"
 
 
+def without_media(prompt: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A request's `prompt` that fills in the same, for a conversation where its images and files were shown before."""
+    variables: Mapping[str, Any] = prompt.get("variables") or {}
+    return {
+        **prompt,
+        "variables": {name: mark(name) if is_media(value) else value for name, value in variables.items()},
+    }
+
+
+def is_media(value: object) -> bool:
+    match value:
+        case {"type": "input_image" | "input_file"}:
+            return True
+        case _:
+            return False
+
+
 def with_media(items: list[Item], prompt: PromptReference | None) -> list[Item]:
     """The input, and before its first message one with the images and files that stand for variables, if any do.
 
@@ -113,11 +130,8 @@ def with_media(items: list[Item], prompt: PromptReference | None) -> list[Item]:
     """
     parts: list[Part] = []
     for name, value in (prompt.variables or {} if prompt else {}).items():
-        match value:
-            case {"type": "input_image" | "input_file"}:
-                parts += [Text(text=mark(name)), to_part(value, f"prompt.variables.{name}")]
-            case _:
-                continue
+        if is_media(value):
+            parts += [Text(text=mark(name)), to_part(value, f"prompt.variables.{name}")]
     if not parts:
         return items
     place = next((number for number, item in enumerate(items) if isinstance(item, Message)), len(items))

@@ -39,6 +39,8 @@ LIFETIME = 3600.0
 """Seconds; OpenAI's own limit of a connection."""
 MOST_STREAMS = 32
 """Streams of one connection that go on side by side."""
+LONGEST_STREAM_ID = 64
+"""Characters: every message of the answer repeats it."""
 MOST_WAITING = 64
 """Requests that wait for the one before them in their stream."""
 MOST_BYTES = 32 * 2**20
@@ -129,9 +131,15 @@ class ResponsesSocket:
         for name, kind in (("stream_id", str), ("generate", bool)):
             if not isinstance(frame.get(name), kind | None):
                 raise InvalidRequest(f"Invalid type for '{name}'.", param=name, code="invalid_type")
+        id = frame.get("stream_id") or ""
+        if len(id) > LONGEST_STREAM_ID:
+            raise InvalidRequest(
+                f"Invalid 'stream_id': string too long. Expected at most {LONGEST_STREAM_ID} characters.",
+                param="stream_id",
+                code="string_above_max_length",
+            )
         if self._bytes and self._bytes + size > MOST_BYTES:
             raise InvalidRequest(f"More than {MOST_BYTES} bytes of requests are waiting.", code="too_many_requests")
-        id = frame.get("stream_id") or ""
         if id not in self._streams:
             if len(self._streams) >= MOST_STREAMS:
                 raise InvalidRequest(f"A connection has at most {MOST_STREAMS} streams.", param="stream_id")
@@ -286,7 +294,8 @@ def read(content: bytes) -> Json:
 
 def label(frame: Json) -> Json:
     """What every answer to this message carries."""
-    return {"stream_id": frame["stream_id"]} if isinstance(frame.get("stream_id"), str) else {}
+    id = frame.get("stream_id")
+    return {"stream_id": id} if isinstance(id, str) and len(id) <= LONGEST_STREAM_ID else {}
 
 
 def body_of(frame: Json) -> ResponsesRequest:

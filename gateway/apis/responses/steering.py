@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from gateway.apis._body import MOST_ITEMS
 from gateway.apis._items import Wire, to_items
+from gateway.apis.responses.prompts import without_media
 from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.events import Ending, RunCompleted, RunPaused
 from gateway.items import Item, new_id
@@ -178,6 +179,8 @@ class Steering:
 def successor(frame: Wire, previous: str) -> Wire:
     """The request that goes on from the response `previous`, which this frame asked for; it says nothing itself."""
     settings = {name: value for name, value in frame.items() if name not in NO_MATTER}
+    if prompt := settings.get("prompt"):
+        settings["prompt"] = without_media(prompt)
     return {**settings, "previous_response_id": previous, "input": []}
 
 

@@ -165,8 +165,7 @@ class ResponseFormat(StrictModel):
 class ChatRequest(Settings):
     """https://platform.openai.com/docs/api-reference/chat/create, as far as it is about text, images, files and tools.
 
-    Checked but without effect: `audio`, `moderation`, `prediction`, `prompt_cache_*`, `safety_identifier`,
-    `service_tier`.
+    Checked but without effect: `audio`, `moderation`, `prompt_cache_options`.
     """
 
     model: str

@@ -36,7 +36,7 @@ FINISHES: dict[str, Finish] = {
 
 
 TIERS = {name: name for name in ("auto", "default", "flex", "scale", "priority", "fast")} | {"ultrafast": "fast"}
-"""Service tiers by the names that OpenAI's clients take in an answer: 2.x knows no `ultrafast`, 3.x in responses alone."""
+"""Service tiers by the names that OpenAI's clients take in an answer. Only 3.x takes `ultrafast`, in responses."""
 
 
 def is_error(chunk: dict[str, Any]) -> bool:

@@ -107,11 +107,6 @@ class ProviderRouter:
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
 
-    @property
-    def warmed(self) -> bool:
-        """Whether LiteLLM has been imported."""
-        return self._litellm.loaded
-
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelEvent]:
         begun = await self._begin(call)
         try:

@@ -150,6 +150,10 @@ class Relayed(Protocol):
 class Relay(Protocol):
     """What a provider may be able to do besides: pass a chat completion on, unread, in both directions."""
 
+    async def is_openai(self, model: str) -> bool:
+        """Whether `model` is at one of OpenAI's own hosts, whose rules for a body are known. Raises ProviderError."""
+        ...
+
     async def relay(self, model: str, body: dict[str, Any]) -> Relayed | None:
         """Ask `model` with a body of OpenAI's; what it wants changed for this vendor is changed. An answer to
         `"stream": true` is events, any other one JSON. None where the model does not speak that wire, or is not known

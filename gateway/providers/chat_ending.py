@@ -35,8 +35,8 @@ FINISHES: dict[str, Finish] = {
 """Reasons to finish by vendors' names, lower case. Any other is a failure: nobody knows that the answer is whole."""
 
 
-TIERS = frozenset({"auto", "default", "flex", "scale", "priority"})
-"""What OpenAI's clients take for the service tier of an answer."""
+TIERS = {name: name for name in ("auto", "default", "flex", "scale", "priority", "fast")} | {"ultrafast": "fast"}
+"""Service tiers by the names that OpenAI's clients take in an answer. Only 3.x takes `ultrafast`, in responses."""
 
 
 def is_error(chunk: dict[str, Any]) -> bool:
@@ -98,7 +98,7 @@ def response_usage(response: dict[str, Any]) -> Usage | None:
 
 def tier(value: Any) -> str:
     """The service tier that a provider names; empty for one that OpenAI's clients do not know."""
-    return value if isinstance(value, str) and value in TIERS else ""
+    return TIERS.get(value, "") if isinstance(value, str) else ""
 
 
 def details(usage: dict[str, Any], name: str) -> dict[str, Any]:

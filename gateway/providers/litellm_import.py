@@ -48,10 +48,6 @@ class LiteLLM:
         self._module: Any = None
         self._listener: Listener | None = None
 
-    @property
-    def loaded(self) -> bool:
-        return self._module is not None
-
     async def module(self) -> Any:
         """The `litellm` module. The first call takes seconds; the event loop runs on meanwhile."""
         if self._module is None:

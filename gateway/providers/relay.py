@@ -10,7 +10,6 @@ be escaped there).
 import re
 from collections.abc import Mapping
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -18,7 +17,7 @@ from gateway.errors import ProviderError, ProviderRefused
 from gateway.providers.answers import LARGEST_BODY, HttpReader, whole
 from gateway.providers.chat_ending import FINISHES, broken_off, is_error, truncated
 from gateway.providers.sse import EventBlocks, SseParser
-from gateway.providers.targets import Target
+from gateway.providers.targets import Target, is_openai
 from gateway.providers.transport import Endpoint, Reply
 from gateway.providers.vendor_errors import from_body, parsed, without_secrets
 
@@ -28,8 +27,6 @@ DONE = b"data: [DONE]\n\n"
 DONE_LINE = re.compile(rb"(?<![^\r\n])data: ?\[DONE\]")
 FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"]+)"')
 BLANK_LINE = re.compile(rb"(?<=\n\n)|(?<=\n\r\n)")
-OPENAI = ".api.openai.com"
-"""How the hosts end that OpenAI serves this wire at."""
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
@@ -67,7 +64,7 @@ def is_relayed(given: Mapping[str, Any], target: Target) -> bool:
     """Whether the model behind this target speaks the client's own wire, and what is asked of it can be left to it."""
     if target.lane != "openai" or not target.provider.native_tools:
         return False
-    return not needs_openai(given) or is_openai(target)
+    return not needs_openai(given) or is_openai(target.base_url)
 
 
 def needs_openai(given: Mapping[str, Any]) -> bool:
@@ -84,11 +81,6 @@ def needs_openai(given: Mapping[str, Any]) -> bool:
 
 def is_custom(tool: object) -> bool:
     return isinstance(tool, dict) and cast(Json, tool).get("type") == "custom"
-
-
-def is_openai(target: Target) -> bool:
-    host = urlsplit(target.base_url).hostname or ""
-    return f".{host}".endswith(OPENAI)
 
 
 class RelayAnswer(HttpReader[bytes]):

@@ -331,8 +331,11 @@ class ResponsesDecoder:
         finish = self._finish(kind, response)
         whole = finish == "stop"
         listed = objects(response.get("output") or [])
-        if not self._outputs:
-            self._outputs = {place: Output(words(raw.get("type"))) for place, raw in enumerate(listed)}
+        kinds: dict[int, Any] = {place: raw.get("type") for place, raw in enumerate(listed)}
+        # Where the list has other places than the stream had, what was streamed would be said, or called, twice.
+        if all(kinds.get(place) == output.kind for place, output in self._outputs.items()):
+            for place in kinds.keys() - self._outputs.keys():
+                self._outputs[place] = Output(words(kinds[place]))
         for place, output in sorted(self._outputs.items()):
             if not output.done:
                 raw = listed[place] if place < len(listed) else {}

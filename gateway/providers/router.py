@@ -41,6 +41,7 @@ from gateway.providers.targets import (
     LaneClient,
     StartedProvider,
     Target,
+    is_openai,
     named_vendor,
     provider_of,
     split,
@@ -106,11 +107,6 @@ class ProviderRouter:
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
 
-    @property
-    def warmed(self) -> bool:
-        """Whether LiteLLM has been imported."""
-        return self._litellm.loaded
-
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelEvent]:
         begun = await self._begin(call)
         try:
@@ -119,6 +115,10 @@ class ProviderRouter:
                     yield event
         finally:
             await begun.close()
+
+    async def is_openai(self, model: str) -> bool:
+        """See `ports.Relay`."""
+        return model.partition("/")[0] not in self._started and is_openai((await self._target(model)).base_url)
 
     async def relay(self, model: str, body: dict[str, Any]) -> Begun[bytes] | None:
         """See `ports.Relay`."""

@@ -158,14 +158,25 @@ def way_to(model: str, settings: ProviderSettings, vendor: Vendor, name: str, ba
     lane: Lane = vendor.lane if settings.lane == "auto" else settings.lane
     if model.startswith(RESPONSES) and (lane in ("openai", "responses") or (name == "azure" and lane == "litellm")):
         return "responses", model.removeprefix(RESPONSES)
-    if settings.lane == "auto" and lane == "openai" and OPENAIS.match(base_url) and ONLY_RESPONSES.match(model):
+    if settings.lane == "auto" and lane == "openai" and is_openai(base_url) and ONLY_RESPONSES.match(model):
         return "responses", model
     return lane, model
 
 
 RESPONSES = "responses/"
-OPENAIS = re.compile(r"https://([a-z-]+\.)?api\.openai\.com(/|$)")
-"""OpenAI's own addresses, regional ones among them."""
+
+
+def is_openai(base_url: str) -> bool:
+    """Whether this is one of OpenAI's own addresses, regional ones among them. Only the host says so."""
+    try:
+        host = urlsplit(base_url).hostname or ""
+    except ValueError:
+        return False
+    return f".{host}".endswith(OPENAI)
+
+
+OPENAI = ".api.openai.com"
+"""How OpenAI's hosts end."""
 
 
 def secrets_of(api_key: str, headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:

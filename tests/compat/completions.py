@@ -17,9 +17,11 @@ COMPLETIONS = (
         "chat-fields",
         "Chat",
         SDK + ": types of the request",
-        "A wrong value of a known field is a 400 that names it, for agents and raw models, before anything is asked.",
+        "A wrong value is a 400 that names its field; at other servers' raw models only what none of them takes.",
         "tests/apis/test_chat_fields.py::test_a_wrong_value_is_a_400_that_names_its_field",
-        "tests/providers/test_relay.py::test_a_wrong_value_of_a_known_field_does_not_reach_the_vendor",
+        "tests/providers/test_relay.py::test_a_wrong_value_of_a_known_field_does_not_reach_openai",
+        "tests/providers/test_relay.py::test_what_openai_would_refuse_reaches_a_server_that_takes_it",
+        "tests/providers/test_relay.py::test_what_no_server_takes_reaches_none",
     ),
     Requirement(
         id="raw-models-chat",

@@ -61,6 +61,19 @@ async def test_openais_wire_is_told_all_of_them_and_says_which_tier_it_was(agent
 
 
 @pytest.mark.parametrize(
+    ("told", "shown"), [("fast", "fast"), ("ultrafast", "fast"), ("on_demand", None), (None, None), (5, None)]
+)
+async def test_a_tier_that_clients_do_not_know_is_not_said_to_be_the_usual_one(agent_of, told, shown):
+    async with agent_of("openai", sse(*TIERED, {**LAST, "service_tier": told})) as (gateway, _):
+        answer = await gateway.openai.chat.completions.create(model="pal", messages=HI)
+        stream = await gateway.openai.chat.completions.create(model="pal", messages=HI, stream=True)
+        tiers = [chunk.service_tier async for chunk in stream]
+        response = await gateway.openai.responses.create(model="pal", input="Hi.")
+    # Open Responses wants a text in every response.
+    assert (answer.service_tier, tiers[-1], response.service_tier) == (shown, shown, shown or "default")
+
+
+@pytest.mark.parametrize(
     ("vendor", "answer"), [("", sse(*OPENAI)), ("anthropic", sse(*ANTHROPIC)), ("deepseek", sse(*OPENAI))]
 )
 async def test_others_are_not_told_and_the_answer_is_none_the_worse(agent_of, vendor, answer):

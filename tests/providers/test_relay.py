@@ -121,11 +121,61 @@ async def test_what_vendors_add_to_openais_fields_reaches_them(relaying):
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
     ],
 )
-async def test_a_wrong_value_of_a_known_field_does_not_reach_the_vendor(relaying, wrong, param):
+async def test_a_wrong_value_of_a_known_field_does_not_reach_openai(relaying_openai, wrong, param):
+    async with relaying_openai(whole()) as (http, upstream):
+        answer = await ask(http, {**ASK, "model": "openai/m", **wrong})
+    assert refused(answer) == param
+    assert upstream.requests == []
+
+
+def refused(answer):
+    error = answer.json()["error"]
+    assert (answer.status_code, error.keys()) == (400, {"message", "type", "param", "code"})
+    assert error["type"] == "invalid_request_error"
+    return error["param"]
+
+
+CALLING = {"role": "assistant", "content": [], "tool_calls": [{"id": "1"}]}
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"max_tokens": -1},
+        {"temperature": 2.5},
+        {"top_p": -1, "top_logprobs": 50, "seed": -(2**63)},
+        {"metadata": {"step": 7, "tags": ["a"]}},
+        {"user": 5},
+        {"store": None, "logit_bias": [[15043, False]]},
+        {"messages": [USER, CALLING, {"role": "latest_reminder", "content": "Now.", "name": 5}]},
+        {"prediction": {"content": "a"}, "audio": {}, "response_format": "json", "tools": [{"name": "f"}]},
+        {"stream": False, "stream_options": None},
+    ],
+)
+async def test_what_openai_would_refuse_reaches_a_server_that_takes_it(relaying, taken):
+    assert (await sent(relaying, {**ASK, **taken})).body == {"model": "m", "messages": [USER], **taken}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"n": 0}, "n"),
+        ({"n": "2"}, "n"),
+        ({"n": True}, "n"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream": 1}, "stream"),
+        ({"stream_options": {}}, "stream_options"),
+        ({"stream": True, "stream_options": 5}, "stream_options"),
+        ({"messages": ["Hi."]}, "messages[0]"),
+        ({"messages": [{"content": "Hi."}]}, "messages[0].role"),
+        ({"messages": [{"role": 5}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+    ],
+)
+async def test_what_no_server_takes_reaches_none(relaying, wrong, param):
     async with relaying(whole()) as (http, upstream):
         answer = await ask(http, {**ASK, **wrong})
-    error = answer.json()["error"]
-    assert (answer.status_code, error["param"], error["type"]) == (400, param, "invalid_request_error")
+    assert refused(answer) == param
     assert upstream.requests == []
 
 

@@ -290,6 +290,26 @@ async def test_items_that_were_not_streamed_are_read_from_the_last_event(answeri
     assert (response.output_text, response.output[2].arguments) == ("Hello.", '{"zone": 1}')
 
 
+@pytest.mark.parametrize("unsaid", [0, 1, 2])
+async def test_one_item_that_was_not_streamed_is_read_from_the_last_event(answering, unsaid):
+    events = [event for event in streamed(THOUGHT, SAID, called(1)) if event.get("output_index") != unsaid]
+    async with answering(sse(events)) as (gateway, _):
+        response = await ended(gateway, model="x/m", input="Hi.", stream=True, tools=[CLOCK])
+    kinds = ["reasoning", "message", "function_call"]
+    assert sorted(item.type for item in response.output) == sorted(kinds)
+    call = next(item for item in response.output if item.type == "function_call")
+    assert (response.output_text, call.arguments) == ("Hello.", '{"zone": 1}')
+
+
+@pytest.mark.parametrize("listed", [[called(1), called(2)], [SAID, called(1)]])
+async def test_a_list_with_other_places_than_the_stream_says_nothing_twice(answering, listed):
+    *events, last = [event for event in streamed(THOUGHT, called(1), called(2)) if event.get("output_index") != 0]
+    last["response"]["output"] = listed
+    async with answering(sse([*events, last])) as (gateway, _):
+        response = await ended(gateway, model="x/m", input="Hi.", stream=True, tools=[CLOCK])
+    assert [item.arguments for item in response.output] == ['{"zone": 1}', '{"zone": 2}']
+
+
 async def test_a_model_that_does_not_reason_is_not_asked_for_its_thoughts(answering):
     async with answering(whole(streamed(SAID)[-1])) as (gateway, upstream):
         await gateway.openai.responses.create(model="x/gpt-4o", input="Hi.")

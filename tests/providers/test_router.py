@@ -1,9 +1,12 @@
 """Which model is asked, how often, and after how long: retries and fallbacks before the first event only."""
 
+import asyncio
 import contextlib
 import json
 import logging
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -206,16 +209,34 @@ async def test_a_vendors_key_does_not_go_to_another_configured_address(asking):
     assert "authorization" not in upstream.requests[0].headers
 
 
-async def test_litellm_is_imported_for_a_call_that_needs_it_and_not_for_a_key(asking):
+ASKING_BOTH = """
+import asyncio, json, sys
+
+from gateway.providers.router import ProviderRouter
+from gateway.providers.settings import Limits, ProviderSettings
+from tests.providers.conftest import Asking, ask
+
+async def main(url, claude):
+    own, other = {"name": "x", "base_url": url}, {"name": "y", "base_url": url, **json.loads(claude)}
+    providers = [ProviderSettings(**own), ProviderSettings(**other)]
     keys = {"ANTHROPIC_API_KEY": "k", "GEMINI_API_KEY": "k"}
+    async with ProviderRouter(providers, Limits(retries=0), keys) as router:
+        for model in ("x/m", "y/claude-sonnet-4-5"):
+            await Asking(router)(ask(model=model))
+            print("litellm" in sys.modules)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_litellm_is_imported_for_a_call_that_needs_it_and_not_for_a_key():
     claude = LEGS[1]
     async with Upstream(GOOD, Answer(claude.whole)) as upstream:
-        other = ProviderSettings(name="y", base_url=upstream.url, api_key="k", **claude.settings)
-        async with asking(upstream.url, other, keys=keys) as router:
-            await router()
-            assert not router.router.warmed
-            await router(ask(model="y/claude-sonnet-4-5"))
-            assert router.router.warmed
+        # In a process of its own: another test may have imported it in this one.
+        given = [sys.executable, "-c", ASKING_BOTH, upstream.url, json.dumps({**claude.settings, "api_key": "k"})]
+        process = await asyncio.create_subprocess_exec(*given, stdout=subprocess.PIPE)
+        said, _ = await process.communicate()
+    assert said.split() == [b"False", b"True"]
 
 
 async def test_a_model_can_be_a_script(asking, tmp_path):

@@ -9,14 +9,14 @@ from pydantic import ValidationError
 from gateway.apis._checks import check_bias, check_stop, check_stream_options
 from gateway.apis._wire import explain
 from gateway.apis.chat.messages import missing
-from gateway.apis.chat.schema import ChatRequest, Prediction, RelayedRequest, ResponseFormat, Settings
+from gateway.apis.chat.schema import ChatRequest, Prediction, RelayedRequest, RequestToOpenAI, ResponseFormat, Settings
 from gateway.errors import InvalidRequest
 
 SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def check_settings(asked: Settings) -> None:
-    """What no vendor of this wire takes. Raises InvalidRequest."""
+    """What neither an agent nor OpenAI takes. Raises InvalidRequest."""
     check_stream_options(asked.stream_options, asked.stream)
     check_bias(asked.logit_bias)
     if asked.prediction is not None:
@@ -32,10 +32,14 @@ def check_settings(asked: Settings) -> None:
         )
 
 
-def check_relayed(asked: dict[str, Any]) -> None:
-    """What is handed on to a vendor that takes more than is known here. Raises InvalidRequest."""
+def check_relayed(asked: dict[str, Any], *, to_openai: bool) -> None:
+    """What is handed on: to OpenAI, whose rules are known, or to a server that may take more. Raises InvalidRequest."""
     try:
-        check_settings(RelayedRequest.model_validate(asked))
+        if to_openai:
+            check_settings(RequestToOpenAI.model_validate(asked))
+        else:
+            body = RelayedRequest.model_validate(asked)
+            check_stream_options(body.stream_options, body.stream)
     except ValidationError as error:
         raise explain(error) from None
 

@@ -7,6 +7,7 @@ request, and when an answer counts as whole, is the provider's (`ports.Relay`).
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import orjson
@@ -43,8 +44,9 @@ class RawModels:
         # What is to be stored is stored here, where its owner can find it.
         if asked is None or asked.get("store") is True or not self._is_raw(asked["model"]):
             return None
-        await asyncio.to_thread(check_relayed, asked) if large else check_relayed(asked)
         async with aborted_when_gone(request.scope, request.receive):
+            check = partial(check_relayed, asked, to_openai=await self._relay.is_openai(asked["model"]))
+            await asyncio.to_thread(check) if large else check()
             relayed = await self._relay.relay(asked["model"], asked)
             if relayed is None:
                 return None

@@ -60,7 +60,7 @@ class PromptCacheOptions(StrictModel):
 
 
 class Settings(StrictModel):
-    """Fields whose values mean the same to every vendor of this wire."""
+    """Fields whose values mean the same to an agent and to OpenAI's own models."""
 
     n: int | None = Field(None, ge=1, le=MOST_CHOICES)
     stream: bool | None = None
@@ -165,8 +165,7 @@ class ResponseFormat(StrictModel):
 class ChatRequest(Settings):
     """https://platform.openai.com/docs/api-reference/chat/create, as far as it is about text, images, files and tools.
 
-    Checked but without effect: `audio`, `moderation`, `prediction`, `prompt_cache_*`, `safety_identifier`,
-    `service_tier`.
+    Checked but without effect: `audio`, `moderation`, `prompt_cache_options`.
     """
 
     model: str
@@ -183,7 +182,24 @@ class ChatRequest(Settings):
 
 
 class RelayedMessage(StrictModel):
-    """Which parts a message may have is the vendor's to say."""
+    """Servers have roles of their own, and parts, and take a message without any."""
+
+    role: str
+    content: str | list[Any] | None = None
+
+
+class RelayedRequest(StrictModel):
+    """What is checked of a request before it is handed on to any server: what none of them takes, and what the gateway
+    itself goes by. Ranges are the server's to say: -1 is no limit to some, a temperature of 3 is warm to others."""
+
+    messages: Several[RelayedMessage] = Field(min_length=1, max_length=MOST_ITEMS)
+    n: int | None = Field(None, ge=1)
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+
+
+class MessageToOpenAI(StrictModel):
+    """Which parts a message may have is not known here: OpenAI adds some."""
 
     role: Role
     content: str | Annotated[list[Any], Field(min_length=1)] | None = None
@@ -192,20 +208,18 @@ class RelayedMessage(StrictModel):
     tool_call_id: str | None = None
 
 
-class RelayedTool(StrictModel):
-    """Vendors have kinds of tools of their own."""
-
+class ToolToOpenAI(StrictModel):
     type: str
 
 
-class RelayedRequest(Settings):
-    """What is checked of a request before it is handed on to a vendor.
+class RequestToOpenAI(Settings):
+    """What is checked of a request before it is handed on to OpenAI.
 
-    The fields below are lists and words that vendors add to; of these only the type is checked.
+    The fields below are lists and words that it adds to; of these only the type is checked.
     """
 
-    messages: Several[RelayedMessage] = Field(min_length=1, max_length=MOST_ITEMS)
-    tools: Several[RelayedTool] | None = None
+    messages: Several[MessageToOpenAI] = Field(min_length=1, max_length=MOST_ITEMS)
+    tools: Several[ToolToOpenAI] | None = None
     functions: Several[dict[str, Any]] | None = None
     response_format: dict[str, Any] | None = None
     modalities: Several[str] | None = None

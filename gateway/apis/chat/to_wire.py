@@ -196,7 +196,7 @@ def to_completion(answers: Sequence[Answer]) -> Wire:
         "model": turn.agent.name,
         "choices": [to_choice(answer, index) for index, answer in enumerate(answers)],
         "usage": to_usage(together([answer.end.usage for answer in answers])),
-        "service_tier": answers[-1].end.usage.service_tier or "default",
+        "service_tier": answers[-1].end.usage.service_tier or None,
         "system_fingerprint": None,
     }
 

@@ -1,5 +1,6 @@
 """What the bodies of Chat Completions and Responses have in common, and what it becomes in a Turn."""
 
+import re
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -42,8 +43,60 @@ class JsonSchema(StrictModel):
     strict: bool | None = None
 
 
+class Obfuscation(StrictModel):
+    """Obfuscation is padding against observers of encrypted traffic; none is made."""
+
+    include_obfuscation: bool | None = None
+
+
+class StreamOptions(Obfuscation):
+    include_usage: bool | None = None
+
+
+class ModerationMode(StrictModel):
+    mode: Literal["score", "block"]
+
+
+class ModerationPolicy(StrictModel):
+    input: ModerationMode | None = None
+    output: ModerationMode | None = None
+
+
+class Moderation(StrictModel):
+    model: str
+    policy: ModerationPolicy | None = None
+
+
+class PromptCacheOptions(StrictModel):
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: Literal["30m", "12h"] | None = None
+
+
 Choice = Literal["none", "auto", "required"]
 FormatType = Literal["text", "json_object", "json_schema"]
+SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def check_schema(schema: JsonSchema | None, where: str) -> None:
+    """The JSON schema of a format, which stands at `where`. Raises InvalidRequest for one without its name or without
+    itself."""
+    if schema is None:
+        raise missing(where)
+    if schema.name is None:
+        raise missing(f"{where}.name")
+    if not SCHEMA_NAME.fullmatch(schema.name):
+        raise InvalidRequest(
+            f"Invalid '{where}.name': string does not match pattern. Expected a string that matches the pattern "
+            "'^[a-zA-Z0-9_-]+$', of at most 64 characters.",
+            param=f"{where}.name",
+            code="invalid_value",
+        )
+    if schema.schema_ is None:
+        raise missing(f"{where}.schema")
+
+
+def missing(where: str) -> InvalidRequest:
+    return InvalidRequest(f"Missing required parameter: '{where}'.", param=where, code="missing_required_parameter")
 
 
 def to_tool(function: Function) -> ToolSpec:

@@ -21,6 +21,7 @@ from gateway.apis._body import LARGEST, Several, StrictModel
 from gateway.apis._checks import check_bias, check_stop, check_stream_options
 from gateway.apis._choices import Said, SideBySide, start_all
 from gateway.apis._inputs import MOST_INPUT_VALUES, read_inputs
+from gateway.apis._requests import StreamOptions
 from gateway.apis._wire import DONE, EventStream, error_body, frame, json_response, parse, wanted
 from gateway.errors import InvalidRequest
 from gateway.events import (
@@ -48,11 +49,6 @@ SAME_NAME = ("temperature", "top_p", "seed", "presence_penalty", "frequency_pena
 Scores = Sequence[Mapping[str, Any]]
 """Tokens with their probabilities, as in `Text.logprobs`."""
 FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter", "max_steps": "length"}
-
-
-class StreamOptions(StrictModel):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
 
 
 class CompletionRequest(StrictModel):

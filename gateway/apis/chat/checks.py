@@ -1,18 +1,15 @@
 """What a chat completion cannot be asked with although each field has its type: OpenAI's rules, in its words where
 they are known."""
 
-import re
 from typing import Any
 
 from pydantic import ValidationError
 
 from gateway.apis._checks import check_bias, check_stop, check_stream_options
+from gateway.apis._requests import check_schema
 from gateway.apis._wire import explain
-from gateway.apis.chat.messages import missing
-from gateway.apis.chat.schema import ChatRequest, Prediction, RelayedRequest, RequestToOpenAI, ResponseFormat, Settings
+from gateway.apis.chat.schema import ChatRequest, Prediction, RelayedRequest, RequestToOpenAI, Settings
 from gateway.errors import InvalidRequest
-
-SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def check_settings(asked: Settings) -> None:
@@ -48,8 +45,8 @@ def check_request(body: ChatRequest) -> None:
     """Raises InvalidRequest."""
     check_settings(body)
     check_stop(body.stop)
-    if body.response_format is not None:
-        check_format(body.response_format)
+    if body.response_format is not None and body.response_format.type == "json_schema":
+        check_schema(body.response_format.json_schema, "response_format.json_schema")
     if body.tools and body.functions:
         raise InvalidRequest(
             "Mutually exclusive parameters: 'tools' and 'functions'. Give only one of them.",
@@ -57,25 +54,6 @@ def check_request(body: ChatRequest) -> None:
             code="mutually_exclusive_parameters",
         )
     check_function_call(body)
-
-
-def check_format(form: ResponseFormat) -> None:
-    if form.type != "json_schema":
-        return
-    where = "response_format.json_schema"
-    if form.json_schema is None:
-        raise missing(where)
-    if form.json_schema.name is None:
-        raise missing(f"{where}.name")
-    if not SCHEMA_NAME.fullmatch(form.json_schema.name):
-        raise InvalidRequest(
-            f"Invalid '{where}.name': string does not match pattern. Expected a string that matches the pattern "
-            "'^[a-zA-Z0-9_-]+$', of at most 64 characters.",
-            param=f"{where}.name",
-            code="invalid_value",
-        )
-    if form.json_schema.schema_ is None:
-        raise missing(f"{where}.schema")
 
 
 def check_function_call(body: ChatRequest) -> None:

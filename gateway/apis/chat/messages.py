@@ -7,6 +7,7 @@ import orjson
 
 from gateway.apis._approval_text import question
 from gateway.apis._calls import free_text
+from gateway.apis._requests import missing
 from gateway.apis.chat.schema import ChatMessage, ContentPart, FunctionCall, ToolCallBody
 from gateway.errors import InvalidRequest
 from gateway.items import (
@@ -30,10 +31,6 @@ Wire = dict[str, Any]
 
 def wrong(where: str, message: str, code: str = "invalid_value") -> InvalidRequest:
     return InvalidRequest(f"Invalid value for '{where}': {message}", param=where, code=code)
-
-
-def missing(where: str) -> InvalidRequest:
-    return InvalidRequest(f"Missing required parameter: '{where}'.", param=where, code="missing_required_parameter")
 
 
 class Reader:

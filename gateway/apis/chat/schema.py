@@ -5,18 +5,21 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_PARTS, MOST_TOOLS, Several, StrictModel
-from gateway.apis._requests import Choice, FormatType, Function, FunctionName, JsonObject, JsonSchema
+from gateway.apis._requests import (
+    Choice,
+    FormatType,
+    Function,
+    FunctionName,
+    JsonObject,
+    JsonSchema,
+    Moderation,
+    PromptCacheOptions,
+    StreamOptions,
+)
 
 MOST_CHOICES = 128
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 """`function` is what the role `tool` was called before 2024."""
-
-
-class StreamOptions(StrictModel):
-    """Obfuscation is padding against observers of encrypted traffic; none is made."""
-
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
 
 
 class PredictedPart(StrictModel):
@@ -38,25 +41,6 @@ class Voice(StrictModel):
 class Audio(StrictModel):
     format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
     voice: str | Voice
-
-
-class ModerationMode(StrictModel):
-    mode: Literal["score", "block"]
-
-
-class ModerationPolicy(StrictModel):
-    input: ModerationMode | None = None
-    output: ModerationMode | None = None
-
-
-class Moderation(StrictModel):
-    model: str
-    policy: ModerationPolicy | None = None
-
-
-class PromptCacheOptions(StrictModel):
-    mode: Literal["implicit", "explicit"] | None = None
-    ttl: Literal["30m", "12h"] | None = None
 
 
 class Settings(StrictModel):

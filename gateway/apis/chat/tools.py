@@ -7,9 +7,9 @@ from pydantic import Field, ValidationError
 
 from gateway.apis._body import StrictModel
 from gateway.apis._custom_tools import custom_tool
-from gateway.apis._requests import FunctionName, to_choice, to_tool
+from gateway.apis._requests import FunctionName, missing, to_choice, to_tool
 from gateway.apis._wire import explain
-from gateway.apis.chat.messages import missing, wrong
+from gateway.apis.chat.messages import wrong
 from gateway.apis.chat.schema import AllowedTools, ChatRequest, CustomTool, NamedTool
 from gateway.ports import ToolSpec
 

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.apis._body import LARGEST, MOST_ITEMS, MOST_TOOLS, Several, StrictModel
 from gateway.apis._include import Included
-from gateway.apis._requests import FormatType, JsonObject, JsonSchema
+from gateway.apis._requests import FormatType, JsonObject, JsonSchema, Moderation, Obfuscation, PromptCacheOptions
 
 
 class ConversationReference(StrictModel):
@@ -41,31 +41,9 @@ class ReasoningOptions(StrictModel):
     mode: Literal["standard", "pro"] | None = None
 
 
-class StreamOptions(StrictModel):
-    """Obfuscation is padding against observers of encrypted traffic; none is made."""
-
-    include_obfuscation: bool | None = None
-
-
-class PromptCacheOptions(StrictModel):
-    mode: Literal["implicit", "explicit"] | None = None
-    ttl: Literal["30m", "12h"] | None = None
+class CacheOptions(PromptCacheOptions):
     prewarm: bool | None = None
     comparison_response_id: str | None = None
-
-
-class ModerationMode(StrictModel):
-    mode: Literal["score", "block"]
-
-
-class ModerationPolicy(StrictModel):
-    input: ModerationMode | None = None
-    output: ModerationMode | None = None
-
-
-class Moderation(StrictModel):
-    model: str
-    policy: ModerationPolicy | None = None
 
 
 class AccessPrograms(StrictModel):
@@ -108,7 +86,7 @@ class ResponsesRequest(StrictModel):
     stream: bool | None = None
     store: bool | None = None
     background: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: Obfuscation | None = None
     include: Several[Included] | None = Field(None, max_length=MOST_TOOLS)
     tools: Several[dict[str, Any]] | None = Field(None, max_length=MOST_TOOLS)
     tool_choice: Any = None
@@ -127,7 +105,7 @@ class ResponsesRequest(StrictModel):
     safety_identifier: str | None = Field(None, max_length=64)
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     prompt_cache_key: str | None = None
-    prompt_cache_options: PromptCacheOptions | None = None
+    prompt_cache_options: CacheOptions | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
     moderation: Moderation | None = None
     access_programs: AccessPrograms | None = None
@@ -143,5 +121,5 @@ class CompactRequest(StrictModel):
     previous_response_id: str | None = None
     prompt_cache_key: str | None = None
     service_tier: Literal["auto", "default", "fast", "flex", "priority"] | None = None
-    prompt_cache_options: PromptCacheOptions | None = None
+    prompt_cache_options: CacheOptions | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None

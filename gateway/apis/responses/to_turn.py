@@ -1,6 +1,5 @@
 """A Responses request as a Turn."""
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,9 +7,9 @@ from typing import Any
 
 from gateway.agents.spec import AgentSpec
 from gateway.apis._items import metadata_of, to_items
-from gateway.apis._requests import to_format
+from gateway.apis._requests import check_schema, to_format
 from gateway.apis.responses.prompts import with_media
-from gateway.apis.responses.schema import ConversationReference, ResponsesRequest, TextFormat
+from gateway.apis.responses.schema import ConversationReference, ResponsesRequest
 from gateway.apis.responses.tools import Tools, choice_echo, read_choice, read_tools
 from gateway.errors import InvalidRequest, NotFound
 from gateway.items import new_id
@@ -33,7 +32,6 @@ SAME_NAME = (
 EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
 THRESHOLD = 100_000
 """Tokens from which on a conversation is compacted whose client asks for that and does not say when."""
-SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VERBOSITIES = frozenset({"low", "medium", "high"})
 """What the SDKs know. An agent document may say more, which their strict validation would refuse."""
 
@@ -103,28 +101,10 @@ def to_options(body: ResponsesRequest) -> dict[str, Any]:
     if body.text and body.text.verbosity:
         options["verbosity"] = body.text.verbosity
     if body.text and (form := body.text.format):
-        check_format(form)
+        if form.type == "json_schema":
+            check_schema(form, "text.format")
         options["response_format"] = to_format(form.type, form, "text.format.schema")
     return options
-
-
-def check_format(form: TextFormat) -> None:
-    """Raises InvalidRequest for a JSON schema without its name or without itself."""
-    if form.type != "json_schema":
-        return
-    for name, value in (("name", form.name), ("schema", form.schema_)):
-        if value is None:
-            param = f"text.format.{name}"
-            raise InvalidRequest(
-                f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-            )
-    if not SCHEMA_NAME.fullmatch(form.name or ""):
-        raise InvalidRequest(
-            "Invalid 'text.format.name': string does not match pattern. Expected a string that matches the pattern "
-            "'^[a-zA-Z0-9_-]+$', of at most 64 characters.",
-            param="text.format.name",
-            code="invalid_value",
-        )
 
 
 def to_echo(body: ResponsesRequest, tools: Tools, model: str, used: Mapping[str, Any]) -> dict[str, Any]:

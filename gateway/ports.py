@@ -31,7 +31,7 @@ class ToolSpec:
     `read_only`, `destructive`, `idempotent`, `open_world` are MCP's annotations with MCP's defaults,
     already overridden by what the agent document says. `asks` is when a person must approve a call, and
     `approval_timeout` for how many seconds. `address` is that of a `ClientServer`, empty for others. `fixed` are
-    arguments that the agent document decides: the model may leave them out.
+    arguments that the agent document has a value for: the model may leave them out.
     """
 
     name: str

@@ -65,14 +65,16 @@ def made_spec(name: str, server: str, grant: ToolGrant, tool: ListedTool) -> Too
 
 
 def fixed_by(grant: ToolGrant, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the tool for which the grant leaves one value."""
+    """The arguments of the tool for which the grant leaves one value, or has one for a model that names none."""
     own, wanted = table(schema.get("properties")), table(grant.args.get("properties"))
-    return {name: table(shape)["const"] for name, shape in wanted.items() if name in own and "const" in table(shape)}
+    shapes = {name: table(shape) for name, shape in wanted.items() if name in own}
+    given = {name: shape["default"] for name, shape in shapes.items() if "default" in shape}
+    return given | {name: shape["const"] for name, shape in shapes.items() if "const" in shape}
 
 
 def with_required(grant: ToolGrant, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """The grant's `args`, which also require each argument that they narrow: one that is left out would be whatever the
-    server takes for it, such as everything. What is fixed is filled in, and a default that the tool names may fit."""
+    server takes for it, such as everything. What has a value here is filled in, and the tool's own default may fit."""
     own, wanted, fixed = table(schema.get("properties")), table(grant.args.get("properties")), fixed_by(grant, schema)
     chosen = [name for name in wanted if name in own and name not in fixed]
     escaping = [name for name in chosen if not fits_default(own[name], wanted[name])]

@@ -67,7 +67,7 @@ async def test_a_model_may_name_the_one_that_it_has(start_copilot):
 
 
 async def test_who_may_search_some_of_them_searches_no_other_by_naming_none(home, start_copilot):
-    args = "{properties: {knowledge_base: {enum: [mydocs]}, limit: {maximum: 9}}}"
+    args = "{properties: {knowledge_base: {enum: [mydocs]}, limit: {maximum: 1, default: 1}}}"
     document = f"model: scripted/one\ntools:\n  - {{tool: rag.search, args: {args}}}\n"
     (home / "agents" / "some.yaml").write_text(document)
     steps = [[call(SEARCH, '{"query": "API key"}')], [call(SEARCH, NAMED, "call_2")]]

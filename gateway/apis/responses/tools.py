@@ -137,7 +137,7 @@ def search_grant(tool: FileSearchTool) -> ToolGrant:
     # There is nothing for the model to choose in a single one.
     properties: Json = {"knowledge_base": {"const": ids[0]} if len(ids) == 1 else {"enum": ids}}
     if tool.max_num_results is not None:
-        properties["limit"] = {"maximum": tool.max_num_results}
+        properties["limit"] = {"maximum": tool.max_num_results, "default": tool.max_num_results}
     return ToolGrant(tool=SEARCH, args={"properties": properties, "required": ["knowledge_base"]}, type="file_search")
 
 

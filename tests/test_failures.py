@@ -120,14 +120,20 @@ def tiny_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
+def fill(disk):
+    """A file that takes all the room that is left."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 4096):
+            pass
+    return filler
+
+
 async def test_a_full_disk_is_said_so_and_over_when_there_is_room(start_gateway, settings, tiny_disk):
     steps = [{"text": f"answer {number}"} for number in range(6)]
     async with upstream(*steps) as provider, start_gateway(**settings(provider), data=tiny_disk) as gateway:
         first = await gateway.openai.responses.create(**HI)
-        filler = tiny_disk / "filler"
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(b"x" * 4096):
-                pass
+        filler = fill(tiny_disk)
         refused = [await gateway.http.post("/v1/responses", json={**HI, "input": "y" * 100_000}) for _ in range(3)]
         still_read = await gateway.openai.responses.retrieve(first.id)
         filler.unlink()
@@ -136,3 +142,22 @@ async def test_a_full_disk_is_said_so_and_over_when_there_is_room(start_gateway,
     assert refused[0].json()["error"]["code"] == "storage_unavailable"
     assert still_read.output_text == first.output_text
     assert after.status == "completed"
+
+
+async def test_nobody_waits_for_an_ending_that_the_disk_has_no_room_for(start_gateway, settings, tiny_disk):
+    release = asyncio.Event()
+    long = {"text": "word " * 100_000, "hold": release}
+    async with upstream(long, {"text": "next"}) as provider, start_gateway(**settings(provider), data=tiny_disk) as it:
+        stream = await it.openai.responses.create(**HI, background=True, stream=True)
+        id = (await anext(aiter(stream))).response.id
+        filler = fill(tiny_disk)
+        release.set()
+        seen = [event async for event in stream]
+        again = await it.http.get(f"/v1/responses/{id}?stream=true")
+        filler.unlink()
+        after = await it.openai.responses.create(**HI, previous_response_id=id)
+        stored = await it.openai.responses.retrieve(id)
+    assert (seen[-1].type, seen[-1].response.error.code) == ("response.failed", "server_error")
+    assert "free disk space" in seen[-1].response.error.message
+    assert (again.status_code, again.json()["error"]["code"]) == (503, "storage_unavailable")
+    assert (stored.status, len(stored.output_text), after.status) == ("completed", 500_000, "completed")

@@ -181,18 +181,20 @@ class IdempotencyKeys:
     async def _run(self, id: str) -> Run:
         if run := self._runs.find(id):
             return run
-        stored = await self._store.get(id)
-        if stored.end is None:
-            # It is over, and its ending is not in the store yet: the disk was full.
-            raise StorageFull
-        return again(stored, await self._store.log(id))
+        return again(await self._store.get(id), await self._store.log(id))
 
 
 def again(stored: StoredTurn, log: bytes) -> Run:
-    """A run that is over, as one to be followed. `log` may be empty."""
+    """A run that is over, as one to be followed. `log` may be empty.
+
+    The turn must have been read after it was known that nothing runs it: who follows one without an ending waits for
+    ever. Raises StorageFull when the ending is not in the store yet, because the disk was full.
+    """
+    if stored.end is None:
+        raise StorageFull
     run = Run(stored.turn)
     run.publish(*(unpack(log, stored) if log else retold(stored)))
-    if stored.end is not None and stored.end.error is not None:
+    if stored.end.error is not None:
         stored.end.error.acted = bool(stored.intents)
     return run
 

@@ -94,6 +94,23 @@ async def test_a_reader_that_comes_back_while_it_runs_misses_nothing(start_gatew
     assert (text, seen[-1].type) == ("first partsecond part", "response.completed")
 
 
+async def test_who_comes_in_the_moment_of_its_end_gets_all_of_it(start_gateway):
+    """A reader once waited for ever that had found it without its ending, and a moment later no longer running. Nobody
+    can stop the gateway between the two, so this tries it often, and from several sides."""
+    many = 20
+    async with start_gateway(*[[say("hello there")]] * many) as gateway:
+
+        async def come(id):
+            _, seen = await frames(gateway.http, id)
+            assert seen[-1]["type"] == "response.completed"
+
+        for _ in range(many):
+            created = await gateway.openai.responses.create(model="helper", input="hi", background=True)
+            async with anyio.create_task_group() as readers:
+                for _ in range(8):
+                    readers.start_soon(come, created.id)
+
+
 async def test_the_sdks_own_helper_follows_a_response_by_its_id(start_gateway):
     async with start_gateway([say("hello there")]) as gateway:
         created = await gateway.openai.responses.create(model="helper", input="hi", background=True)

@@ -96,7 +96,7 @@ class Responses:
             return await self._answer(run, request)
         stored = await self._store.get(turn.id)
         if turn.live:
-            return await self._again(stored, -1)
+            return await self._again(None, stored, -1)
         ending = run.events[-1]
         if isinstance(ending, RunFailed) and not stored.output:
             raise ending.error
@@ -137,9 +137,10 @@ class Responses:
             raise unknown_start(turn) from None
 
     async def retrieve(self, request: Request) -> Response:
-        stored = await self._including(await self._find(request), included(request.query_params))
+        run, stored = await self._running(request)
+        stored = await self._including(stored, included(request.query_params))
         if is_set(request.query_params, "stream"):
-            return await self._again(stored, whole_number(request.query_params, "starting_after", -1))
+            return await self._again(run, stored, whole_number(request.query_params, "starting_after", -1))
         return polled(await read_back(stored, self._store))
 
     async def _including(self, stored: StoredTurn, include: Sequence[str]) -> StoredTurn:
@@ -152,19 +153,18 @@ class Responses:
             return stored
         return replace(stored, output=await self._runs.sealed(stored.output, stored.turn.owner))
 
-    async def _again(self, stored: StoredTurn, after: int) -> Response:
+    async def _again(self, run: Run | None, stored: StoredTurn, after: int) -> Response:
         """The stream from its first frame on, or from the one `after` that the client has."""
-        run = self._runs.find(stored.turn.id)
         if run is None:
             run = again(stored, await self._store.log(stored.turn.id))
         earlier = await left_open(stored, self._store)
         return EventStream(run, ResponseStream(stored.turn, earlier=earlier, begun=stored.intents, after=after).render)
 
     async def cancel(self, request: Request) -> Response:
-        stored = await self._find(request)
+        run, stored = await self._running(request)
         if not stored.turn.background:
             raise InvalidRequest("Cannot cancel a synchronous response.", param="id")
-        if run := self._runs.find(stored.turn.id):
+        if run:
             await run.cancel()
             stored = await self._find(request)
         if stored.end is not None and stored.end.status != "cancelled":
@@ -186,6 +186,11 @@ class Responses:
     async def prompt(self, request: Request) -> Response:
         stored = await self._find(request)
         return await prompt_of(self._store, [stored.turn.id], "response")
+
+    async def _running(self, request: Request) -> tuple[Run | None, StoredTurn]:
+        """The turn, and its run if it is going on. Looked for in this order, one that ends meanwhile is not missed."""
+        run = self._runs.find(request.path_params["id"])
+        return run, await self._find(request)
 
     async def _find(self, request: Request) -> StoredTurn:
         """The turn, if this key may see it."""

@@ -147,18 +147,27 @@ class Relayed(Protocol):
         ...
 
 
+class RelayedModel(Protocol):
+    """A model that speaks the wire of OpenAI's chat completions."""
+
+    @property
+    def openai(self) -> bool:
+        """Whether it is at one of OpenAI's own hosts, whose rules for a body are known."""
+        ...
+
+    async def ask(self, body: dict[str, Any]) -> Relayed | None:
+        """Ask it with a body of OpenAI's; what it wants changed for this vendor is changed. An answer to
+        `"stream": true` is events, any other one JSON. None where it is not known to do what this body asks. Retries as
+        `Provider.stream` does, and raises ProviderError.
+        """
+        ...
+
+
 class Relay(Protocol):
     """What a provider may be able to do besides: pass a chat completion on, unread, in both directions."""
 
-    async def is_openai(self, model: str) -> bool:
-        """Whether `model` is at one of OpenAI's own hosts, whose rules for a body are known. Raises ProviderError."""
-        ...
-
-    async def relay(self, model: str, body: dict[str, Any]) -> Relayed | None:
-        """Ask `model` with a body of OpenAI's; what it wants changed for this vendor is changed. An answer to
-        `"stream": true` is events, any other one JSON. None where the model does not speak that wire, or is not known
-        to do what this body asks. Retries as `Provider.stream` does, and raises ProviderError.
-        """
+    async def relayed_model(self, model: str) -> RelayedModel | None:
+        """None where the model does not speak that wire. Raises ProviderError."""
         ...
 
 

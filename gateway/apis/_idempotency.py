@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -57,6 +57,10 @@ class Asked:
     held: Sequence[Run] = ()
 
 
+WITHOUT_KEY = nullcontext(Asked())
+"""One for all requests: a context manager made for each costs as much as a look at its body."""
+
+
 @dataclass(slots=True)
 class Held:
     """An answer, or the room for it as long as it has no `runs`. `said` are the bytes of the request."""
@@ -86,16 +90,16 @@ class IdempotencyKeys:
         # The oldest first.
         self._held: dict[str, Held] = {}
 
-    @asynccontextmanager
-    async def asked(self, request: Request, body: bytes | bytearray) -> AsyncGenerator[Asked]:
+    def asked(self, request: Request, body: bytes | bytearray) -> AbstractAsyncContextManager[Asked]:
         """What is known of this request. In this block no other with its key is looked at: what it makes is begun here.
 
         Raises InvalidRequest for a key that is none, or that another body was sent with.
         """
         value = request.headers.get(HEADER)
-        if value is None:
-            yield Asked()
-            return
+        return WITHOUT_KEY if value is None else self._asked(value, request, body)
+
+    @asynccontextmanager
+    async def _asked(self, value: str, request: Request, body: bytes | bytearray) -> AsyncGenerator[Asked]:
         if not value.strip() or len(value) > LONGEST_KEY:
             raise InvalidRequest(
                 f"Invalid 'Idempotency-Key': 1 to {LONGEST_KEY} characters.", code="invalid_idempotency_key"

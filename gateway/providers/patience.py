@@ -53,10 +53,12 @@ class Patience:
         while not (said := await self._wait(answer)):
             if said is None:
                 return None
-        self._timer.cancel()
         self._idle = self._limits.idle
-        self._due = min(self._loop.time() + self._idle, self._total)
-        self._timer = self._loop.call_at(self._due, self._tick)
+        due = self._due = min(self._loop.time() + self._idle, self._total)
+        if due < self._first_by:
+            # A later one is left to the timer that there is.
+            self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._tick)
         return said
 
     async def next(self, answer: Answer[Said]) -> Sequence[Said] | None:

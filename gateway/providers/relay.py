@@ -17,7 +17,7 @@ from gateway.errors import ProviderError, ProviderRefused
 from gateway.providers.answers import LARGEST_BODY, HttpReader, whole
 from gateway.providers.chat_ending import FINISHES, broken_off, is_error, truncated
 from gateway.providers.sse import EventBlocks, SseParser
-from gateway.providers.targets import Target, is_openai
+from gateway.providers.targets import Target
 from gateway.providers.transport import Endpoint, Reply
 from gateway.providers.vendor_errors import from_body, parsed, without_secrets
 
@@ -58,13 +58,6 @@ def as_system(message: object) -> object:
         known = cast(Json, message)
         return {**known, "role": "system"} if known.get("role") == "developer" else known
     return message
-
-
-def is_relayed(given: Mapping[str, Any], target: Target) -> bool:
-    """Whether the model behind this target speaks the client's own wire, and what is asked of it can be left to it."""
-    if target.lane != "openai" or not target.provider.native_tools:
-        return False
-    return not needs_openai(given) or is_openai(target.base_url)
 
 
 def needs_openai(given: Mapping[str, Any]) -> bool:

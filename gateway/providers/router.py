@@ -31,7 +31,7 @@ from gateway.providers.litellm_lane import LiteLLMLane
 from gateway.providers.lookup import lookup
 from gateway.providers.openai_wire import OpenAIWire
 from gateway.providers.patience import Begun, Patience, whole_by
-from gateway.providers.relay import is_relayed
+from gateway.providers.relay import needs_openai
 from gateway.providers.responses_lane import ResponsesLane
 from gateway.providers.schema_tools import SchemaTools
 from gateway.providers.scripted import ScriptedLane
@@ -41,7 +41,6 @@ from gateway.providers.targets import (
     LaneClient,
     StartedProvider,
     Target,
-    is_openai,
     named_vendor,
     provider_of,
     split,
@@ -116,20 +115,18 @@ class ProviderRouter:
         finally:
             await begun.close()
 
-    async def is_openai(self, model: str) -> bool:
-        """See `ports.Relay`."""
-        return model.partition("/")[0] not in self._started and is_openai((await self._target(model)).base_url)
-
-    async def relay(self, model: str, body: dict[str, Any]) -> Begun[bytes] | None:
+    async def relayed_model(self, model: str) -> "OnWire | None":
         """See `ports.Relay`."""
         if model.partition("/")[0] in self._started:
             # Its start may take long, which `stream` leaves to whoever watches the run.
             return None
-        started = asyncio.get_running_loop().time()
         target = await self._target(model)
-        if not is_relayed(body, target):
-            return None
-        live = body.get("stream") is True
+        speaks = target.lane == "openai" and target.provider.native_tools
+        return OnWire(self, target) if speaks else None
+
+    async def relay(self, body: dict[str, Any], target: Target) -> Begun[bytes]:
+        """Ask a model of the first lane with the client's own body."""
+        started, live = asyncio.get_running_loop().time(), body.get("stream") is True
         return await self._attempts(partial(self._wire.relay, body), target, started, live=live, waiting=0)
 
     @property
@@ -220,9 +217,8 @@ class ProviderRouter:
         return lane if target.provider.native_tools else SchemaTools(lane)
 
     async def _target(self, model: str) -> Target:
-        provider = split(model)[0]
         target = self._targets.get(model)
-        if started := self._started.get(provider):
+        if started := self._started.get(split(model)[0] if target is None else target.provider.name):
             settings = await started.ready()
             if target is None or target.provider is not settings:
                 target = replace(await self._found(model, settings), defaults=started.defaults)
@@ -243,6 +239,21 @@ class ProviderRouter:
         name, vendor = named_vendor(settings)
         vendor = vendor or await lookup(self._litellm, name)
         return target_of(model, settings, vendor, name, self._keys, self._limits)
+
+
+class OnWire:
+    """The `ports.RelayedModel` behind a target of the first lane."""
+
+    __slots__ = ("_router", "_target", "openai")
+
+    def __init__(self, router: ProviderRouter, target: Target) -> None:
+        self._router = router
+        self._target = target
+        self.openai = target.openai
+
+    async def ask(self, body: dict[str, Any]) -> Begun[bytes] | None:
+        """See `ports.RelayedModel`."""
+        return None if not self.openai and needs_openai(body) else await self._router.relay(body, self._target)
 
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")

@@ -22,8 +22,9 @@ from gateway.providers.vendors import INTERACTIVE, ONLY_RESPONSES, VENDORS, Vend
 class Target:
     """Where one model is reached. `id` is what StepDone names, `model` the vendor's name for it.
 
-    `litellm_provider` is the vendor's name in LiteLLM. An empty `api_key` means that none is sent. `secrets` are
-    what no message may show. `defaults` are the `ModelCall.options` of a call that does not say otherwise.
+    `litellm_provider` is the vendor's name in LiteLLM. `openai`: the address is one of OpenAI's own. An empty `api_key`
+    means that none is sent. `secrets` are what no message may show. `defaults` are the `ModelCall.options` of a call
+    that does not say otherwise.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Target:
     vendor: Vendor
     lane: Lane
     base_url: str
+    openai: bool
     api_key: str
     secrets: tuple[str, ...]
     limits: Limits
@@ -143,6 +145,7 @@ def target_of(
         vendor=vendor,
         lane=lane,
         base_url=base_url,
+        openai=is_openai(base_url),
         api_key=api_key,
         secrets=secrets_of(api_key, settings.headers, base_url),
         limits=settings.limits or limits,

@@ -7,7 +7,6 @@ request, and when an answer counts as whole, is the provider's (`ports.Relay`).
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, cast
 
 import orjson
@@ -45,9 +44,14 @@ class RawModels:
         if asked is None or asked.get("store") is True or not self._is_raw(asked["model"]):
             return None
         async with aborted_when_gone(request.scope, request.receive):
-            check = partial(check_relayed, asked, to_openai=await self._relay.is_openai(asked["model"]))
-            await asyncio.to_thread(check) if large else check()
-            relayed = await self._relay.relay(asked["model"], asked)
+            model = await self._relay.relayed_model(asked["model"])
+            if model is None:
+                return None
+            if large:
+                await asyncio.to_thread(check_relayed, asked, to_openai=model.openai)
+            else:
+                check_relayed(asked, to_openai=model.openai)
+            relayed = await model.ask(asked)
             if relayed is None:
                 return None
             if asked.get("stream") is True:

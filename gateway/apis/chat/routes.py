@@ -44,8 +44,10 @@ class Completions:
             body = await parsed(content, ChatRequest)
             runs = known = await self._keys.runs(asked, choice_ids)
             if not known:
-                turn = replace(to_turn(body, self._catalog.find(body.model), request.state.owner), key=asked.key)
-                self._keys.reserve(asked, turn)
+                turn = to_turn(body, self._catalog.find(body.model), request.state.owner)
+                if asked.key:
+                    turn = replace(turn, key=asked.key)
+                    self._keys.reserve(asked, turn)
                 runs = await self._start(turn, request)
                 self._keys.hold(asked, runs)
         answer = await self._answer(runs, body, request)

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from gateway.agents.catalog import Catalog
-from gateway.apis._idempotency import HEADER, Asked, IdempotencyKeys, again, replayed
+from gateway.apis._idempotency import Asked, IdempotencyKeys, again, replayed
 from gateway.apis._include import included, shown
 from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
@@ -58,8 +58,6 @@ class Responses:
 
     async def create(self, request: Request) -> Response:
         content = await read_body(request)
-        if HEADER not in request.headers:
-            return await self._answer(await self._begin(request, content, Asked()), request)
         async with self._keys.asked(request, content) as asked:
             known = await self._keys.runs(asked)
             run = known[0] if known else await self._begin(request, content, asked)

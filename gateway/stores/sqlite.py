@@ -1,7 +1,8 @@
 """Turns, items and conversations in one SQLite file. Not for several processes: a second one is refused.
 
 One thread writes, many operations to a commit, and a call returns only after its COMMIT (`_writer.py`); reads go
-to read-only connections (`_readers.py`); histories of the branches in use are kept in memory (`_histories.py`).
+to read-only connections (`_readers.py`); the conversations and the histories of the branches in use are kept in memory
+(`_conversations.py`, `_histories.py`).
 """
 
 import os
@@ -20,6 +21,7 @@ from gateway.steers import Steer
 from gateway.storage import Conversation, StoredTurn, TurnEnd
 from gateway.stores import _reads, _requests, _steers, _writes
 from gateway.stores._agents import AgentKeys
+from gateway.stores._conversations import Conversations
 from gateway.stores._histories import Histories
 from gateway.stores._lock import lock
 from gateway.stores._readers import Readers
@@ -50,6 +52,7 @@ class SQLiteStore:
         self._path = Path(path).absolute()
         self._histories = Histories()
         self._bodies = Bodies()
+        self._conversations = Conversations()
         self._agents = AgentKeys()
         self._steered: set[str] = set()
         self._telling: set[str] = set()
@@ -112,6 +115,8 @@ class SQLiteStore:
             more_wait, again = outcome
             self._histories.begun(turn.id, turn.parent, [*turn.input, *output], size + more)
             self._bodies.begun(turn.id, turn.parent)
+            if turn.conversation is not None:
+                self._conversations.moved(turn.conversation, turn.id)
             if (told or passed_on) and not more_wait:
                 self._steered.discard(turn.parent or "")
             if passed_on:
@@ -279,16 +284,21 @@ class SQLiteStore:
     async def create_conversation(self, conversation: Conversation, key: IdempotencyKey | None = None) -> None:
         metadata = to_json(conversation.metadata)
         create = partial(_writes.create_conversation, conversation=conversation, metadata=metadata, key=key)
-        await self._writer.write(create)
+        await self._writer.write(create, lambda _: self._conversations.put(conversation))
 
     async def conversation(self, id: str) -> Conversation:
-        return self._readers.read_here(partial(_reads.conversation, id=id))
+        known = self._conversations.get(id)
+        if known is None:
+            known = self._readers.read_here(partial(_reads.conversation, id=id))
+            self._conversations.put(known)
+        return known
 
     async def update_conversation(self, id: str, metadata: Mapping[str, str]) -> Conversation:
-        return await self._writer.write(partial(_writes.update_conversation, id=id, metadata=to_json(metadata)))
+        update = partial(_writes.update_conversation, id=id, metadata=to_json(metadata))
+        return await self._writer.write(update, self._conversations.put)
 
     async def delete_conversation(self, id: str) -> None:
-        await self._writer.write(partial(_writes.delete_conversation, id=id))
+        await self._writer.write(partial(_writes.delete_conversation, id=id), lambda _: self._conversations.forget(id))
 
     async def conversation_items(
         self, id: str, *, after: str | None, before: str | None = None, limit: int, newest_first: bool

@@ -60,6 +60,31 @@ async def test_a_conversation_keeps_and_changes_its_metadata(store: Store) -> No
     assert changed == replace(conversation, metadata={"b": "2"}) == await store.conversation("c")
 
 
+async def test_many_conversations_are_all_known_before_and_after_a_restart(open_store: Callable[[], Store]) -> None:
+    """More than a store may have in mind, changed in every way while they are read."""
+    ids = [f"c{n}" for n in range(5000)]
+    newest: dict[str, str | None] = dict.fromkeys(ids)
+    async with open_store() as store:
+        await asyncio.gather(*(store.create_conversation(Conversation(id=id, created_at=1, metadata={})) for id in ids))
+        for id in [*ids[:3], *ids[-3:]]:
+            await asyncio.gather(store.conversation(id), store.update_conversation(id, {"changed": id}))
+            turn = asked(said("a"), conversation=id)
+            await asyncio.gather(store.begin(turn), store.conversation(id))
+            await asyncio.gather(store.conversation(id), store.end(turn.id, DONE))
+            newest[id] = turn.id
+        await store.delete_conversation(ids[0])
+        before = [await store.conversation(id) for id in ids[1:]]
+        with pytest.raises(NotFound):
+            await store.conversation(ids[0])
+    async with open_store() as store:
+        after = [await store.conversation(id) for id in ids[1:]]
+        with pytest.raises(NotFound):
+            await store.conversation(ids[0])
+    assert before == after
+    assert [conversation.newest for conversation in after] == [newest[id] for id in ids[1:]]
+    assert [after[0].metadata, after[5].metadata] == [{"changed": ids[1]}, {}]
+
+
 async def test_deleting_a_conversation_keeps_its_turns(store: Store) -> None:
     await store.create_conversation(Conversation(id="c", created_at=1, metadata={}))
     first = await exchange(store, said("a"), said("b"), conversation="c")

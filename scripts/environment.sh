@@ -14,6 +14,11 @@ case $what in
 esac
 lock=requirements/$what.txt
 stamp=$venv/.$what
+# Its programs have its path in them: one of a checkout that was moved or copied is of no use.
+if made=$(grep -s ' -m venv ' $venv/pyvenv.cfg) && [ "${made% -m venv "$(pwd -P)/$venv"}" = "$made" ]; then
+    echo "$venv was made in another place; making it anew."
+    rm -rf $venv
+fi
 sum=$(cat "$lock" pyproject.toml | sha256sum | cut -d' ' -f1)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && exit 0
 

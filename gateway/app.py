@@ -24,7 +24,7 @@ from gateway.engine import Engine
 from gateway.local_model.server import LocalModel
 from gateway.local_model.weights import status
 from gateway.memory import STRATEGIES
-from gateway.ports import Provider, Rule
+from gateway.ports import Provider, checks_input
 from gateway.providers.bundled_embedder import BundledEmbedder
 from gateway.providers.local import LocalProvider
 from gateway.providers.router import ProviderRouter
@@ -102,10 +102,6 @@ def providers(settings: Settings, embedder: BundledEmbedder) -> ProviderRouter:
     return ProviderRouter(
         tuple(settings.providers.values()), settings.limits, settings.environment, [local], own, settings.fetch_hosts
     )
-
-
-def checks_input(rule: Rule) -> bool:
-    return type(rule).check_input is not Rule.check_input
 
 
 async def stop(tasks: list[asyncio.Task[None]]) -> None:

@@ -14,6 +14,7 @@ from gateway.citations import cited
 from gateway.compaction import compacted, is_worth_it, questions, summarising, summary_in
 from gateway.errors import BadArguments, ContextTooLong, Forbidden, GatewayError
 from gateway.events import (
+    NO_USAGE,
     CallsStarted,
     Event,
     ItemDone,
@@ -24,11 +25,10 @@ from gateway.events import (
     RunPaused,
     RunStarted,
     StepDone,
-    Usage,
 )
 from gateway.items import NO_SERVER, ApprovalRequest, Item, Message, ToolCall, ToolResult, pending_calls, request_of
 from gateway.model_requests import RequestLog
-from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
+from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict, checks_input
 from gateway.sealing import Sealer
 from gateway.structured import checked, form_of
 from gateway.tool_choice import allowed, forced, refuse_missing, refuse_twins, unforced
@@ -109,7 +109,7 @@ class Engine:
 
     async def admit(self, turn: Turn) -> None:
         """Raises Forbidden for an input that a rule denies."""
-        refusal = strictest([await rule.check_input(turn) for rule in self.rules])
+        refusal = strictest([await rule.check_input(turn) for rule in self.rules if checks_input(rule)])
         if refusal.action == "deny":
             raise Forbidden(refusal.reason, code="refused")
 
@@ -158,13 +158,13 @@ class Engine:
     async def _summary(self, turn: Turn, history: list[Item], log: RequestLog | None) -> AsyncGenerator[Event]:
         """A run that does nothing but compact the history. A client that is to keep the `window` instead of what was
         said gets the user's messages, too."""
-        call, usage, model = await self._call(turn, log), Usage(), turn.agent.model
+        call, usage, model = await self._call(turn, log), NO_USAGE, turn.agent.model
         for message in questions(history) if turn.options["compact"] == "window" else ():
             yield ItemDone(message)
         async with aclosing(self._compact(turn, call, history, window_of(turn))) as events:
             async for event in events:
                 if isinstance(event, StepDone):
-                    model, usage = event.model, usage + (event.usage or Usage())
+                    model, usage = event.model, usage + (event.usage or NO_USAGE)
                 yield event
         yield RunCompleted(reason="stop", usage=usage, model=model)
 
@@ -190,7 +190,7 @@ class Engine:
         agent, every = turn.agent, await self._call(turn, log)
         ours, theirs = {tool.name: tool for tool in every.tools if tool.server}, {one.name for one in turn.client_tools}
         asking, window = forced(every), window_of(turn)
-        usage, model, steps = Usage(), agent.model, 0
+        usage, model, steps = NO_USAGE, agent.model, 0
 
         while True:
             spent = steps == agent.max_steps or (
@@ -214,14 +214,14 @@ class Engine:
 
             view, made = await self._view(turn, history, log)
             for event in made:
-                usage += (event.usage if isinstance(event, StepDone) else None) or Usage()
+                usage += (event.usage if isinstance(event, StepDone) else None) or NO_USAGE
                 yield event
             asking = replace(asking, items=view)
             steps, finish = steps + 1, "stop"
             async with aclosing(self._asked(turn, asking, ours, history, window)) as events:
                 async for event in events:
                     if isinstance(event, StepDone):
-                        finish, model, usage = event.finish, event.model, usage + (event.usage or Usage())
+                        finish, model, usage = event.finish, event.model, usage + (event.usage or NO_USAGE)
                     yield event
             reason = finish if finish in ("length", "content_filter") else "stop"
             left = pending_calls(history)

@@ -29,6 +29,10 @@ class Usage:
     service_tier: str = ""
 
     def __add__(self, other: "Usage") -> "Usage":
+        if self is NO_USAGE:
+            return other
+        if other is NO_USAGE:
+            return self
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
@@ -37,6 +41,9 @@ class Usage:
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             service_tier=other.service_tier or self.service_tier,
         )
+
+
+NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,7 @@ class RunPaused(Ended):
 
     client_calls: tuple[ToolCall, ...] = ()
     asked: tuple[ApprovalRequest, ...] = ()
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     model: str = ""
 
 
@@ -144,19 +151,19 @@ class RunCompleted(Ended):
     between two steps, to go on with something else to say."""
 
     reason: Literal["stop", "length", "content_filter", "max_steps", "steered"]
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFailed(Ended):
     error: GatewayError
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCancelled(Ended):
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
 
 
 Ending = RunPaused | RunCompleted | RunFailed | RunCancelled

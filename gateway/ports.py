@@ -219,14 +219,22 @@ class Verdict:
     timeout: float = WEEK
 
 
+ALLOWED = Verdict()
+
+
 class Rule:
     """What is allowed. Override what you care about; the rest allows. Deny beats ask beats allow."""
 
     async def check_input(self, turn: Turn) -> Verdict:
-        return Verdict()
+        return ALLOWED
 
     async def check_call(self, turn: Turn, spec: ToolSpec, call: ToolCall, history: Sequence[Item]) -> Verdict:
-        return Verdict()
+        return ALLOWED
 
     async def filter_result(self, turn: Turn, spec: ToolSpec, call: ToolCall, result: ToolResult) -> ToolResult:
         return result
+
+
+def checks_input(rule: Rule) -> bool:
+    """Whether it looks at what a turn begins with."""
+    return type(rule).check_input is not Rule.check_input

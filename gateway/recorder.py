@@ -12,6 +12,7 @@ from dataclasses import replace
 from gateway.errors import GatewayError, StorageFull
 from gateway.event_log import pack, pieces
 from gateway.events import (
+    NO_USAGE,
     CallsStarted,
     Ending,
     Event,
@@ -22,7 +23,6 @@ from gateway.events import (
     RunPaused,
     RunStarted,
     StepDone,
-    Usage,
 )
 from gateway.items import ApprovalRequest, Item, ToolCall, ToolResult
 from gateway.model_requests import RequestLog, Requests
@@ -70,14 +70,14 @@ class Recorder:
         self._said = said
         self._log = log
         self.requests = RequestLog() if recorded and turn.stored else None
-        self._usage = Usage()
+        self._usage = NO_USAGE
         self._unwritten: TurnEnd | None = None
         self._writing = asyncio.Lock()
 
     async def record(self, event: Event) -> None:
         """Take down what happened, in the order in which it did. Not for endings. Raises StorageFull."""
         if isinstance(event, StepDone):
-            self._usage += event.usage or Usage()
+            self._usage += event.usage or NO_USAGE
             if self.requests is not None:
                 self.requests.answered(event.usage)
         if self._store is None:

@@ -23,11 +23,9 @@ from gateway.recorder import Recorder
 from gateway.steered import Steered
 from gateway.storage import Conversation, Store, StoredTurn, TurnEnd
 from gateway.turnstile import Turnstile
+from gateway.unwritten import Unwritten
 
 logger = logging.getLogger(__name__)
-
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds between two attempts to store an ending that the store did not take, doubled from the one to the other."""
 
 SHUTDOWN = "shutdown"
 
@@ -43,6 +41,7 @@ class Run:
         self.turn = turn
         self.kept = kept
         self.finished = False
+        self.late = False
         self._events: list[Event] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._readers = 0
@@ -122,6 +121,11 @@ class Run:
         if self._task is not None and not self._ending:
             self._task.cancel(why)
 
+    def expire(self) -> None:
+        """Its deadline has come."""
+        self.late = True
+        self.stop()
+
     def halt(self) -> None:
         """Ask the run to complete when its step is done, before it asks the model again."""
         self._halted = True
@@ -155,8 +159,7 @@ class Runs:
         self._steered = Steered(store, max_history)
         self._live: dict[str, Run] = {}
         self._turnstile = Turnstile()
-        self._unwritten: dict[str, Recorder] = {}
-        self._writing: set[asyncio.Task[None]] = set()
+        self._unwritten = Unwritten()
 
     async def start(
         self, turn: Turn, *, wait: bool = True, wanted: Callable[[], bool] = lambda: True, successor: bool = False
@@ -207,8 +210,8 @@ class Runs:
                 raise NotFound
             if live := self._live.get(turn.parent):
                 await live.ended()
-        if turn.parent and (recorder := self._unwritten.get(turn.parent)):
-            await recorder.write_ending()
+        if turn.parent:
+            await self._unwritten.write(turn.parent)
         return turn
 
     async def _own_conversation(self, turn: Turn) -> Conversation:
@@ -320,8 +323,7 @@ class Runs:
             run.stop(SHUTDOWN)
         for run in runs:
             await run.gone()
-        for task in self._writing:
-            task.cancel()
+        self._unwritten.close()
 
     async def _live_through(self, run: Run, recorder: Recorder, history: Sequence[Item]) -> None:
         try:
@@ -336,52 +338,38 @@ class Runs:
             if ending is not None:
                 await recorder.finish(ending)
         finally:
-            run.publish(RunCancelled() if ending is None else RunFailed(error=GatewayError()))
+            if not run.finished:
+                run.publish(RunCancelled() if ending is None else RunFailed(error=GatewayError()))
         if recorder.unwritten:
-            self._write_later(run.turn.id, recorder)
+            self._unwritten.keep(run.turn.id, recorder)
 
     async def _play(self, run: Run, recorder: Recorder, history: Sequence[Item]) -> Ending | None:
         """Take the run to its ending, whatever that is. None: the gateway stops, and the next start goes on with it."""
         turn = run.turn
+        deadline: asyncio.TimerHandle | None = None
+        if (seconds := turn.agent.deadline) is not None:
+            deadline = asyncio.get_running_loop().call_later(seconds, run.expire)
         try:
             # Closed here and not by the garbage collector: closing is what aborts the request to the provider.
-            async with (
-                asyncio.timeout(turn.agent.deadline),
-                aclosing(self._engine.run(turn, history, recorder.requests, run.halted)) as events,
-            ):
+            async with aclosing(self._engine.run(turn, history, recorder.requests, run.halted)) as events:
                 async for event in events:
                     if isinstance(event, Ending):
                         return event
                     await recorder.record(event)
         except asyncio.CancelledError as stop:
-            return None if run.kept and SHUTDOWN in stop.args else RunCancelled()
-        except TimeoutError:
-            seconds = f"{turn.agent.deadline:g}"
-            return RunFailed(error=RunInterrupted(f"The run took longer than its deadline of {seconds} seconds."))
+            if run.kept and SHUTDOWN in stop.args:
+                return None
+            if not run.late:
+                return RunCancelled()
+            return RunFailed(error=RunInterrupted(f"The run took longer than its deadline of {seconds:g} seconds."))
         except GatewayError as error:
             return RunFailed(error=error)
         except Exception:
             logger.exception("Run %s failed", turn.id)
+        finally:
+            if deadline is not None:
+                deadline.cancel()
         return RunFailed(error=GatewayError())
-
-    def _write_later(self, turn_id: str, recorder: Recorder) -> None:
-        """Keep trying to store an ending, so that the conversation can go on once the disk has room again."""
-
-        async def write() -> None:
-            pause = FIRST_PAUSE
-            while recorder.unwritten:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-                try:
-                    await recorder.write_ending()
-                except GatewayError:
-                    continue
-            del self._unwritten[turn_id]
-
-        self._unwritten[turn_id] = recorder
-        task = asyncio.create_task(write())
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
 
     def _part(self, run: Run) -> None:
         del self._live[run.turn.id]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 from gateway.errors import GatewayError
-from gateway.events import Usage
+from gateway.events import NO_USAGE, Usage
 from gateway.items import Answer, IdempotencyKey, Item, StoredApproval
 from gateway.model_requests import Requests
 from gateway.ports import Turn
@@ -21,7 +21,7 @@ class TurnEnd:
     status: Status
     reason: str = ""
     model: str = ""
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     error: GatewayError | None = None
     ended_at: float = 0.0
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from gateway.items import ApprovalRequest, Item, Text, ToolCall, ToolResult, approval_of, new_id, random_id, request_of
-from gateway.ports import ToolSpec, Verdict
+from gateway.ports import ALLOWED, ToolSpec, Verdict
 
 OUTCOME_UNKNOWN = (
     "The run stopped while this call was running, so its outcome is unknown. It was not repeated. "
@@ -21,7 +21,7 @@ NOBODY_ANSWERED = "This call was not run: nobody approved it in time."
 def without_tool(call: ToolCall, ours: Mapping[str, ToolSpec], history: Sequence[Item]) -> str:
     """Why a call is not run whose tool is not there. A person's no is one all the same."""
     request = request_of(call, history)
-    said = answer_to(request, history) if request else Verdict()
+    said = answer_to(request, history) if request else ALLOWED
     if said.action == "deny":
         return said.reason
     return f"There is no tool named {call.name!r}. Available: {', '.join(ours) or 'none'}."
@@ -33,7 +33,7 @@ def answer_to(request: ApprovalRequest, history: Sequence[Item]) -> Verdict:
     if approval is None:
         return Verdict("ask") if request.expires_at > time.time() else Verdict("deny", NOBODY_ANSWERED)
     if approval.approved:
-        return Verdict("allow")
+        return ALLOWED
     if not approval.id:
         return Verdict("deny", NOT_APPROVED)
     return Verdict("deny", f"{REFUSED} Their reason: {approval.reason}" if approval.reason else REFUSED)
@@ -62,4 +62,4 @@ def failure(call: ToolCall, reason: str) -> ToolResult:
 
 
 def strictest(verdicts: Sequence[Verdict]) -> Verdict:
-    return max(verdicts, key=lambda verdict: ("allow", "ask", "deny").index(verdict.action), default=Verdict())
+    return max(verdicts, key=lambda verdict: ("allow", "ask", "deny").index(verdict.action), default=ALLOWED)

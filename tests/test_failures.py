@@ -104,6 +104,20 @@ async def test_a_stored_response_goes_on_without_its_client(start_gateway, setti
     assert (stored.status, stored.output_text) == ("completed", "one two")
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+async def test_a_run_ends_at_its_deadline_and_takes_the_model_call_with_it(start_gateway, settings, home, path):
+    (home / "agents" / "real.yaml").write_text("name: real\nmodel: fake/m\nlimits: {deadline: 1s}\n")
+    held = {"text": "never", "hold": asyncio.Event()}
+    async with upstream(held, {"text": "on"}) as provider, start_gateway(**settings(provider)) as gateway:
+        body = HI if path == "/v1/responses" else CHAT
+        late = await gateway.http.post(path, json={**body, "store": True})
+        await provider.gone.wait()
+        after = await gateway.http.post(path, json=body)
+    error = late.json()["error"]
+    assert (late.status_code, error["code"], after.status_code) == (504, "deadline_exceeded", 200)
+    assert "1 seconds" in error["message"]
+
+
 @pytest.fixture
 def tiny_disk(tmp_path):
     """A file system of 2 MB."""

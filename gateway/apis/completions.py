@@ -25,6 +25,7 @@ from gateway.apis._requests import StreamOptions
 from gateway.apis._wire import DONE, EventStream, error_body, frame, json_response, parse, wanted
 from gateway.errors import InvalidRequest
 from gateway.events import (
+    NO_USAGE,
     Event,
     ItemDone,
     ItemStarted,
@@ -93,7 +94,7 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
             return EventStream(choices, Chunks(turns[0], echoes, include_usage=usage, most=body.logprobs).render)
         await choices.ended(request)
         made = [to_choice(index, echoes[index], run.events, body.logprobs) for index, run in enumerate(started)]
-        usage = sum((usage for _, usage in made), Usage())
+        usage = sum((usage for _, usage in made), NO_USAGE)
         return json_response({**head(turns[0]), "choices": [choice for choice, _ in made], "usage": to_usage(usage)})
 
     return [Route("/v1/completions", create, methods=["POST"])]
@@ -172,7 +173,7 @@ class Chunks:
             return b""
         if not self._with_usage:
             return DONE
-        return frame({**self._head, "choices": [], "usage": to_usage(sum(self._usages, Usage()))}) + DONE
+        return frame({**self._head, "choices": [], "usage": to_usage(sum(self._usages, NO_USAGE))}) + DONE
 
 
 class ChoiceChunks:
@@ -218,7 +219,7 @@ def to_choice(index: int, echo: str, events: Iterable[Event], most: int | None) 
     """One choice and what it used: what the chunks of the same events would add up to. Raises the error of a failed
     run."""
     messages: list[Message] = []
-    finish, usage = "stop", Usage()
+    finish, usage = "stop", NO_USAGE
     for event in events:
         match event:
             case ItemDone(item=Message() as message):

@@ -72,7 +72,7 @@ class Patience:
     async def _wait(self, answer: Answer[Said]) -> Sequence[Said] | None:
         if self._expired:
             raise self._error()
-        self._task = task = asyncio.current_task()
+        self._task = task = asyncio.current_task(self._loop)
         assert task is not None
         self._cancelling = task.cancelling()
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.items import Item, ToolCall
-from gateway.ports import Rule, ToolSpec, Turn, Verdict
+from gateway.ports import ALLOWED, Rule, ToolSpec, Turn, Verdict
 
 
 class AskFirst(Rule):
@@ -11,4 +11,4 @@ class AskFirst(Rule):
         destroys = spec.destructive and not spec.read_only
         if spec.asks == "always" or (spec.asks == "destructive" and destroys):
             return Verdict("ask", timeout=spec.approval_timeout)
-        return Verdict()
+        return ALLOWED

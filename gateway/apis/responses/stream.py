@@ -330,6 +330,8 @@ class ResponseStream:
 
     def _message_done(self, item: Message) -> bytes:
         """Close the open part with its text; parts that never streamed are opened and closed here."""
+        if not self._watched:
+            return b""
         opened = self._open[item.id]
         frames = [self._close_part(item.id, opened, part_said(item, opened.parts - 1))]
         for index, part in enumerate(item.content[opened.parts :], opened.parts):

@@ -25,6 +25,8 @@ NO = frozenset({"deny", "denied", "reject", "rejected", "refuse", "refused"})
 FILLERS = frozenset({"i", "yes", "no", "ok", "okay", "please", "thanks", "and", "&", ""})
 CODE = re.compile(r"[0-9a-f]{4}-?[0-9a-f]{4}")
 HALF = re.compile(r"[0-9a-f]{4}")
+DIGITS = re.compile(r"[0-9A-Fa-f]{4}")
+"""Without these there is no code in a text, which most are."""
 ASKED = re.compile(r"`approve ([0-9A-F]{4}-[0-9A-F]{4})`")
 DASHES = dict.fromkeys([*range(0x2010, 0x2015), 0x2212], "-")
 """What word processors and phones make of a hyphen."""
@@ -46,7 +48,7 @@ def answer_in(text: str) -> Said | None:
 
     An approval that goes on to say anything else is none: "approve 3F9A-C21B but for tomorrow" means another call.
     """
-    if len(text) > LONGEST_ANSWER:
+    if len(text) > LONGEST_ANSWER or not DIGITS.search(text):
         return None
     words = text.split()
     plain = [word.translate(DASHES).strip(AROUND).lower() for word in words]

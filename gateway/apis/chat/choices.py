@@ -19,7 +19,8 @@ def choice_id(id: str, index: int) -> str:
 
 def choices(turn: Turn) -> list[Turn]:
     """A turn for each choice that was asked for. With the request's own key only the first is found."""
-    return [replace(turn, id=id, key=choice_key(turn.key, index)) for index, id in enumerate(choice_ids(turn))]
+    more = enumerate(choice_ids(turn)[1:], 1)
+    return [turn, *(replace(turn, id=id, key=choice_key(turn.key, index)) for index, id in more)]
 
 
 def choice_ids(turn: Turn) -> list[str]:
@@ -43,7 +44,7 @@ def refuse_copies(turns: Sequence[Turn], most: int) -> None:
 
 
 def choice_key(key: IdempotencyKey | None, index: int) -> IdempotencyKey | None:
-    return replace(key, operation=f"{key.operation}#{index}") if key and index else key
+    return replace(key, operation=f"{key.operation}#{index}") if key else None
 
 
 class SideBySideChunks:

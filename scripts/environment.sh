@@ -15,7 +15,7 @@ esac
 lock=requirements/$what.txt
 stamp=$venv/.$what
 # Its programs have its path in them: one of a checkout that was moved or copied is of no use.
-if made=$(grep -s ' -m venv ' $venv/pyvenv.cfg) && [ "${made% -m venv "$(pwd -P)/$venv"}" = "$made" ]; then
+if made=$(grep -s ' -m venv ' $venv/pyvenv.cfg) && [ "${made%" $(pwd -P)/$venv"}" = "$made" ]; then
     echo "$venv was made in another place; making it anew."
     rm -rf $venv
 fi

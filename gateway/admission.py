@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 
 from gateway.errors import InvalidRequest
+from gateway.history import kinds_of, pending_calls, told
 from gateway.item_sizes import size_of
-from gateway.items import ApprovalRequest, Item, ToolCall, ToolResult, pending_calls, told
+from gateway.items import ApprovalRequest, Foreign, Item, ToolCall, ToolResult
+
+CALLING = frozenset({ToolCall, ToolResult, Foreign})
+"""Items that are, or may hold, a call or its result."""
 
 
 def refuse_too_long(history: Sequence[Item], most: int, param: str) -> None:
@@ -20,6 +24,8 @@ def answerable(before: Sequence[Item], given: Sequence[Item], *, runs: bool = Tr
     """The calls without a result, all the gateway's. Raises InvalidRequest where OpenAI's rules are broken: every
     client-run call has its output, every output belongs to a call, and none is given twice. Unless the turn `runs`
     calls, none may be without a result."""
+    if kinds_of([*before, *given]).isdisjoint(CALLING):
+        return []
     before, history = told(before), told([*before, *given])
     given = history[len(before) :]
     calls = {item.call_id for item in history if isinstance(item, ToolCall)}

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.errors import InvalidRequest
-from gateway.items import Answer, Approval, ApprovalRequest, Item, Message, pending_calls
+from gateway.history import kinds_of, pending_calls
+from gateway.items import Answer, Approval, ApprovalRequest, Item, Message
 from gateway.ports import Turn
 from gateway.storage import Store
 
@@ -23,7 +24,7 @@ async def answered(turn: Turn, before: Sequence[Item], store: Store) -> tuple[Tu
     Talking on, or giving a result to a call that waits, uses its request up as well: it is a no.
     """
     open_before = open_requests(before)
-    if not open_before and not any(isinstance(item, Approval | ApprovalRequest) for item in turn.input):
+    if not open_before and kinds_of(turn.input).isdisjoint((Approval, ApprovalRequest)):
         return turn, []
     items = await _verified(turn, store)
     history = [*before, *items]
@@ -65,8 +66,10 @@ def refuse_without_server(request: ApprovalRequest, turn: Turn) -> None:
 
 def open_requests(items: Sequence[Item]) -> Mapping[str, ApprovalRequest]:
     """The requests about calls without a result, by their ids."""
+    if ApprovalRequest not in kinds_of(items):
+        return {}
     requests = [item for item in items if isinstance(item, ApprovalRequest)]
-    open_calls = {call.call_id for call in pending_calls(items) if call.server} if requests else ()
+    open_calls = {call.call_id for call in pending_calls(items) if call.server}
     return {request.id: request for request in requests if request.call_id in open_calls}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from gateway.history import kinds_of
 from gateway.items import Item, Message, Text, ToolResult
 
 
@@ -12,6 +13,8 @@ def cited(message: Message, seen: Sequence[Item]) -> Message:
 
     `index` is the place right behind the name, in characters of the text.
     """
+    if ToolResult not in kinds_of(seen):
+        return message
     files = sorted({str(passage.get("file", "")) for passage in passages_in(seen)} - {""})
     if not files:
         return message

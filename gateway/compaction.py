@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from gateway.errors import ProviderError
 from gateway.exchanges import is_instruction
-from gateway.items import Compaction, Item, Message, Text, ToolCall, ToolList, ToolResult, new_id, told
+from gateway.history import kinds_of, told
+from gateway.items import Compaction, Foreign, Item, Message, Text, ToolCall, ToolList, ToolResult, new_id
 from gateway.ports import ModelCall
 from gateway.window import tokens_of
 
@@ -30,10 +31,13 @@ of a conversation whose instructions, tools and newest question alone are longer
 def compacted(history: Sequence[Item]) -> Sequence[Item]:
     """What a model is shown of the history: all of it but for lists of tools, if there is no compaction in it; of what
     tools did elsewhere, what is `told` of it."""
-    history = [item for item in told(history) if not isinstance(item, ToolList)]
-    place = max((n for n, item in enumerate(history) if isinstance(item, Compaction)), default=-1)
-    if place < 0:
+    kinds = kinds_of(history)
+    history = told(history) if Foreign in kinds else list(history)
+    if ToolList in kinds:
+        history = [item for item in history if not isinstance(item, ToolList)]
+    if Compaction not in kinds:
         return history
+    place = max(n for n, item in enumerate(history) if isinstance(item, Compaction))
     compaction, after = history[place], history[place + 1 :]
     assert isinstance(compaction, Compaction)
     answered = {item.call_id for item in after if isinstance(item, ToolResult)}

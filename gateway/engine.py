@@ -26,7 +26,8 @@ from gateway.events import (
     RunStarted,
     StepDone,
 )
-from gateway.items import NO_SERVER, ApprovalRequest, Item, Message, ToolCall, ToolResult, pending_calls, request_of
+from gateway.history import pending_calls, request_of
+from gateway.items import NO_SERVER, ApprovalRequest, Item, Message, ToolCall, ToolResult
 from gateway.model_requests import RequestLog
 from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict, checks_input
 from gateway.sealing import Sealer
@@ -109,8 +110,8 @@ class Engine:
 
     async def admit(self, turn: Turn) -> None:
         """Raises Forbidden for an input that a rule denies."""
-        refusal = strictest([await rule.check_input(turn) for rule in self.rules if checks_input(rule)])
-        if refusal.action == "deny":
+        verdicts = [await rule.check_input(turn) for rule in self.rules if checks_input(rule)]
+        if verdicts and (refusal := strictest(verdicts)).action == "deny":
             raise Forbidden(refusal.reason, code="refused")
 
     async def count(self, turn: Turn, history: Sequence[Item]) -> int:
@@ -119,14 +120,15 @@ class Engine:
         call = forced(await self._call(turn))
         # Without the agent's context, which might ask the model for a summary.
         view, _ = await self.memories[UNBOUNDED].view(turn, compacted(history))
-        return tokens_in(replace(call, items=view))
+        return tokens_in(call.showing(view))
 
     async def _view(
         self, turn: Turn, history: list[Item], log: RequestLog | None
     ) -> tuple[Sequence[Item], Sequence[ModelEvent]]:
         """What the model is shown, and what was made for that: it joins the history, and is to be told."""
         view, made = await self.memories[turn.agent.memory].view(turn, compacted(history), log)
-        history += [event.item for event in made if isinstance(event, ItemDone)]
+        if made:
+            history += [event.item for event in made if isinstance(event, ItemDone)]
         return view, made
 
     async def _sealed(self, turn: Turn, steps: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
@@ -176,7 +178,7 @@ class Engine:
         view, made = await self._view(turn, history, call.log)
         for event in made:
             yield event
-        asking = summarising(replace(call, items=view))
+        asking = summarising(call.showing(view))
         async with aclosing(self._fitted(asking, {}, said, window)) as events:
             async for event in events:
                 if isinstance(event, StepDone):
@@ -216,7 +218,7 @@ class Engine:
             for event in made:
                 usage += (event.usage if isinstance(event, StepDone) else None) or NO_USAGE
                 yield event
-            asking = replace(asking, items=view)
+            asking = asking.showing(view)
             steps, finish = steps + 1, "stop"
             async with aclosing(self._asked(turn, asking, ours, history, window)) as events:
                 async for event in events:
@@ -258,7 +260,7 @@ class Engine:
         view, made = await self._view(turn, history, call.log)
         for event in made:
             yield event
-        async with aclosing(self._step(replace(call, items=view), ours, history, window)) as events:
+        async with aclosing(self._step(call.showing(view), ours, history, window)) as events:
             async for event in events:
                 yield event
 
@@ -269,7 +271,7 @@ class Engine:
         while True:
             view = window.view(call.items)
             try:
-                async with aclosing(self._ask(replace(call, items=view), ours, history)) as events:
+                async with aclosing(self._ask(call.showing(view), ours, history)) as events:
                     async for event in events:
                         yield event
                 return
@@ -285,7 +287,7 @@ class Engine:
         offered = {tool.name: tool for tool in call.tools}
         async with aclosing(self.provider.stream(call)) as events:
             async for event in events:
-                if isinstance(event, ItemDone | ItemStarted):
+                if type(event) is ItemDone or type(event) is ItemStarted:
                     item = event.item
                     if isinstance(item, ToolCall):
                         if spec := ours.get(item.name):
@@ -295,9 +297,9 @@ class Engine:
                         else:
                             item = replace(item, server=NO_SERVER, tool=item.name)
                         event = replace(event, item=item)
-                    elif isinstance(item, Message) and isinstance(event, ItemDone):
-                        event = replace(event, item=(item := cited(item, call.items)))
-                    if isinstance(event, ItemDone):
+                    elif type(event) is ItemDone and isinstance(item, Message):
+                        event = ItemDone(item := cited(item, call.items))
+                    if type(event) is ItemDone:
                         history.append(item)
                 yield event
 

@@ -33,7 +33,8 @@ def size_of(item: Item) -> int:
 
 def beyond(name: str) -> int:
     """What of a name or an id is more than such a one needs: of one that a client has chosen it may be everything."""
-    return max(0, len(name) - ORDINARY)
+    size = len(name)
+    return size - ORDINARY if size > ORDINARY else 0
 
 
 def _size_of(item: Item) -> int:

@@ -7,7 +7,6 @@ store; wire shapes live in gateway/apis and gateway/providers.
 
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
@@ -114,7 +113,7 @@ class Message:
     @property
     def text(self) -> str:
         """All text parts joined; refusals, images and files are not text."""
-        return "".join(part.text for part in self.content if isinstance(part, Text))
+        return text_of(self.content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +170,7 @@ class ToolResult:
 
     @property
     def text(self) -> str:
-        return "".join(part.text for part in self.content if isinstance(part, Text))
+        return text_of(self.content)
 
 
 def code_of(request_id: str) -> str:
@@ -353,35 +352,8 @@ def load(body: bytes | str) -> Item:
     return _item.validate_json(body)
 
 
-def told(items: Sequence[Item]) -> Sequence[Item]:
-    """The items with what a model is told of foreign ones in their place."""
-    if not any(isinstance(item, Foreign) for item in items):
-        return items
-    return [each for item in items for each in (item.told if isinstance(item, Foreign) else (item,))]
-
-
-def pending_calls(history: Sequence[Item]) -> list[ToolCall]:
-    """Tool calls that have no result yet.
-
-    This is the only record of a paused, interrupted or crashed run: a history that ends in unanswered
-    calls is a run waiting to go on.
-    """
-    answered = {item.call_id for item in history if isinstance(item, ToolResult)}
-    return [item for item in history if isinstance(item, ToolCall) and item.call_id not in answered]
-
-
-def request_of(call: ToolCall, history: Sequence[Item]) -> ApprovalRequest | None:
-    """The question about this call, if a person was asked."""
-    requests = (item for item in reversed(history) if isinstance(item, ApprovalRequest))
-    return next((request for request in requests if request.call_id == call.call_id), None)
-
-
-def approval_of(request: ApprovalRequest, history: Sequence[Item]) -> Approval | None:
-    """What the user said to this request; None if nothing yet. Talking on without an answer is a no."""
-    later = history[history.index(request) + 1 :]
-    for item in later:
-        if isinstance(item, Approval) and (item.call_id, item.request_id) == (request.call_id, request.id):
-            return item
-    if any(isinstance(item, Message) and item.role == "user" for item in later):
-        return Approval(id="", call_id=request.call_id, approved=False, request_id=request.id)
-    return None
+def text_of(parts: tuple[Part, ...]) -> str:
+    """All texts among them joined."""
+    if len(parts) == 1 and type(only := parts[0]) is Text:
+        return only.text
+    return "".join([part.text for part in parts if isinstance(part, Text)])

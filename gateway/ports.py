@@ -121,6 +121,18 @@ class ModelCall:
     log: RequestLog | None = None
     read: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
 
+    def showing(self, items: Sequence[Item]) -> "ModelCall":
+        """The same with these items. For each step of each turn, which `replace` takes too long for."""
+        return ModelCall(
+            models=self.models,
+            items=items,
+            tools=self.tools,
+            options=self.options,
+            live=self.live,
+            log=self.log,
+            read=self.read,
+        )
+
 
 class Provider(Protocol):
     """Where tokens come from.

@@ -17,7 +17,8 @@ from gateway.approvals import answered
 from gateway.engine import Engine
 from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
 from gateway.events import Ending, Event, RunCancelled, RunFailed
-from gateway.items import Item, pending_calls
+from gateway.history import pending_calls
+from gateway.items import Item
 from gateway.ports import Turn
 from gateway.recorder import Recorder
 from gateway.steered import Steered

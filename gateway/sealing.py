@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from gateway.errors import InvalidRequest, StorageFull
+from gateway.history import kinds_of
 from gateway.items import Compaction, Item, Reasoning
 from gateway.slow_import import import_slowly
 
@@ -26,6 +27,8 @@ BEGINNING = "hp1."
 KEY = 32
 NONCE = 12
 """Bytes. A nonce is random, which is safe for 2**32 messages under one key (NIST SP 800-38D, 8.3)."""
+SEALED = (Reasoning, Compaction)
+"""Items that may have sealed content."""
 
 
 class Sealer:
@@ -58,6 +61,8 @@ class Sealer:
         """The items with what their sealed content holds. Raises InvalidRequest for one that was changed or is another
         owner's. Of another service's, a thought is let by as it is; a compaction is refused, because nothing stands for
         what it replaced."""
+        if kinds_of(items).isdisjoint(SEALED):
+            return list(items)
         return [await self._opened(item, owner) if isinstance(item, Reasoning | Compaction) else item for item in items]
 
     async def restored(self, history: Sequence[Item], owner: str, param: str) -> list[Item]:
@@ -65,6 +70,8 @@ class Sealer:
         key is lost is let by as it is. Raises InvalidRequest at `param` for the newest compaction, without which the
         history does not go on. What stands before that is not shown, and stays as it is."""
         known = list(history)
+        if kinds_of(known).isdisjoint(SEALED):
+            return known
         for place in range(len(known) - 1, -1, -1):
             item = known[place]
             if not isinstance(item, Reasoning | Compaction):

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Mapping, Sequence
 
-from gateway.items import ApprovalRequest, Item, Text, ToolCall, ToolResult, approval_of, new_id, random_id, request_of
+from gateway.history import approval_of, request_of
+from gateway.items import ApprovalRequest, Item, Text, ToolCall, ToolResult, new_id, random_id
 from gateway.ports import ALLOWED, ToolSpec, Verdict
 
 OUTCOME_UNKNOWN = (

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gateway.exchanges import exchanges, is_instruction, is_question, steps, tokens
-from gateway.items import Item, Message, Reasoning, Summary, ToolCall, told
+from gateway.history import told
+from gateway.items import Item, Message, Reasoning, Summary, ToolCall
 from gateway.ports import Turn
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from gateway.apis._items import Wire
 from gateway.apis.responses.stream import ResponseStream
 from gateway.events import Delta, Event, ItemDone, RunFailed, RunStarted, StepDone
-from gateway.items import Item, Summary, ToolCall, ToolList, ToolResult, pending_calls
+from gateway.history import pending_calls
+from gateway.items import Item, Summary, ToolCall, ToolList, ToolResult
 from gateway.ports import Turn
 from gateway.storage import Store, StoredTurn
 from gateway.verdicts import CUT_OFF

@@ -54,7 +54,7 @@ class Recorder:
         publish: Callable[..., None],
         *,
         recorded: bool = True,
-        open_calls: Iterable[ToolCall] = (),
+        open_calls: Sequence[ToolCall] = (),
         begun: Iterable[str] = (),
         said: Sequence[Item] = (),
         log: Sequence[Event] | None = None,
@@ -65,18 +65,17 @@ class Recorder:
         self._publish = publish
         self._held: list[Event] = []
         self._items: list[Item] = []
-        self._open = {call.call_id: call for call in open_calls}
+        self._open = {call.call_id: call for call in open_calls} if open_calls else {}
         self._begun = set(begun)
         self._said = said
         self._log = log
         self.requests = RequestLog() if recorded and turn.stored else None
         self._usage = NO_USAGE
         self._unwritten: TurnEnd | None = None
-        self._writing = asyncio.Lock()
 
     async def record(self, event: Event) -> None:
         """Take down what happened, in the order in which it did. Not for endings. Raises StorageFull."""
-        if isinstance(event, StepDone):
+        if type(event) is StepDone:
             self._usage += event.usage or NO_USAGE
             if self.requests is not None:
                 self.requests.answered(event.usage)
@@ -105,7 +104,7 @@ class Recorder:
 
     def _note(self, event: Event) -> None:
         """Show it, and keep in mind what is needed to write it down later. A request is not shown before it is kept."""
-        if isinstance(event, ItemDone):
+        if type(event) is ItemDone:
             self._items.append(event.item)
             if isinstance(event.item, ApprovalRequest):
                 self._held.append(event)
@@ -201,14 +200,10 @@ class Recorder:
         return self._unwritten is not None
 
     async def write_ending(self) -> None:
-        """Try once more to store the ending. Raises StorageFull.
-
-        Whoever comes while another tries waits for that: an ending that is stored twice is an error.
-        """
-        async with self._writing:
-            if self._store is not None and self._unwritten is not None:
-                await self._store.end(self._turn.id, self._unwritten, *self._items, requests=self._asked())
-                self._unwritten = None
+        """Try once more to store the ending, if it is not. One at a time. Raises StorageFull."""
+        if self._store is not None and self._unwritten is not None:
+            await self._store.end(self._turn.id, self._unwritten, *self._items, requests=self._asked())
+            self._unwritten = None
 
     def _settle(self) -> None:
         """Answer the calls that a run left open when it broke off.

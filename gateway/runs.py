@@ -16,7 +16,7 @@ from gateway.admission import answerable, refuse_too_long
 from gateway.approvals import answered
 from gateway.engine import Engine
 from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
-from gateway.events import Ending, Event, RunCancelled, RunFailed
+from gateway.events import Ended, Ending, Event, RunCancelled, RunFailed
 from gateway.history import pending_calls
 from gateway.items import Item
 from gateway.ports import Turn
@@ -59,7 +59,7 @@ class Run:
         if self.finished:
             return
         self._events.extend(events)
-        self.finished = isinstance(self._events[-1], Ending)
+        self.finished = isinstance(events[-1], Ended)
         if self.finished or self._readers:
             self.wake()
 
@@ -354,7 +354,7 @@ class Runs:
             # Closed here and not by the garbage collector: closing is what aborts the request to the provider.
             async with aclosing(self._engine.run(turn, history, recorder.requests, run.halted)) as events:
                 async for event in events:
-                    if isinstance(event, Ending):
+                    if isinstance(event, Ended):
                         return event
                     await recorder.record(event)
         except asyncio.CancelledError as stop:

@@ -13,7 +13,7 @@ class Unwritten:
     """The recorders of runs that ended for their readers, but not yet in the store."""
 
     def __init__(self) -> None:
-        self._recorders: dict[str, Recorder] = {}
+        self._recorders: dict[str, tuple[Recorder, asyncio.Lock]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def keep(self, turn_id: str, recorder: Recorder) -> None:
@@ -25,20 +25,25 @@ class Unwritten:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 try:
-                    await recorder.write_ending()
+                    await self.write(turn_id)
                 except GatewayError:
                     continue
             del self._recorders[turn_id]
 
-        self._recorders[turn_id] = recorder
+        self._recorders[turn_id] = recorder, asyncio.Lock()
         task = asyncio.create_task(write())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def write(self, turn_id: str) -> None:
-        """Try at once, if this turn's ending is not written. Raises StorageFull."""
-        if recorder := self._recorders.get(turn_id):
-            await recorder.write_ending()
+        """Try at once, if this turn's ending is not written. Raises StorageFull.
+
+        Whoever comes while another tries waits for that: an ending that is stored twice is an error.
+        """
+        if known := self._recorders.get(turn_id):
+            recorder, writing = known
+            async with writing:
+                await recorder.write_ending()
 
     def close(self) -> None:
         """Try no more. The next start of the gateway goes on with these runs."""

@@ -12,6 +12,7 @@ from typing import Any, assert_never
 import orjson
 
 from gateway.errors import ProviderRefused
+from gateway.history import kinds_of
 from gateway.items import (
     Approval,
     ApprovalRequest,
@@ -33,18 +34,20 @@ from gateway.items import (
 from gateway.ports import ModelCall, ToolSpec
 from gateway.providers.vendors import OPENAI_OPTIONS, Vendor
 
-PLAIN_OPTIONS = (
-    "temperature",
-    "top_p",
-    "stop",
-    "presence_penalty",
-    "frequency_penalty",
-    "reasoning_effort",
-    "verbosity",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "user",
+PLAIN_OPTIONS = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "stop",
+        "presence_penalty",
+        "frequency_penalty",
+        "reasoning_effort",
+        "verbosity",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "user",
+    }
 )
 """Options that every wire of this shape calls by the name they have in `ModelCall.options`."""
 
@@ -57,32 +60,37 @@ def chat_body(call: ModelCall, model: str, provider: str, vendor: Vendor, tools:
     `tools` are the call's, already encoded. Raises ProviderRefused for what this wire cannot say.
     """
     body: Json = {"model": model, "messages": Conversation(provider, vendor).messages(call.items)}
-    options = call.options
-    for name in PLAIN_OPTIONS:
-        if (value := options.get(name)) is not None:
-            body[name] = value
-    body |= openai_options(options, vendor)
-    if (limit := options.get("max_output_tokens")) is not None:
-        body[vendor.max_tokens] = limit
-    if (seed := options.get("seed")) is not None:
-        body[vendor.seed] = seed
-    if form := response_format(options.get("response_format")):
-        body["response_format"] = form
     if tools:
         body["tools"] = tools
-        if (choice := options.get("tool_choice")) is not None:
-            body["tool_choice"] = tool_choice(choice)
-        if (parallel := options.get("parallel_tool_calls")) is not None:
-            body["parallel_tool_calls"] = parallel
+    # None are asked for as a rule, and of those there are only a few are.
+    if options := {name: value for name, value in call.options.items() if value is not None}:
+        body |= wire_options(options, vendor, tools=bool(tools))
     return body
+
+
+def wire_options(options: Mapping[str, Any], vendor: Vendor, *, tools: bool) -> Json:
+    """The options as this vendor has them. None of their values is None."""
+    said: Json = {name: value for name, value in options.items() if name in PLAIN_OPTIONS}
+    said |= openai_options(options, vendor)
+    if "max_output_tokens" in options:
+        said[vendor.max_tokens] = options["max_output_tokens"]
+    if "seed" in options:
+        said[vendor.seed] = options["seed"]
+    if form := response_format(options.get("response_format")):
+        said["response_format"] = form
+    if tools and "tool_choice" in options:
+        said["tool_choice"] = tool_choice(options["tool_choice"])
+    if tools and "parallel_tool_calls" in options:
+        said["parallel_tool_calls"] = options["parallel_tool_calls"]
+    return said
 
 
 def openai_options(options: Mapping[str, Any], vendor: Vendor) -> Json:
     """What is left to LiteLLM are all of them: it knows which vendor takes which. But there `auto`, which is what
     happens anyway, may be a tier that costs more (Gemini's `priority`)."""
     if vendor.lane == "openai":
-        return {name: options[name] for name in vendor.options if options.get(name) is not None}
-    found = {name: options[name] for name in OPENAI_OPTIONS if options.get(name) is not None}
+        return {name: options[name] for name in vendor.options if name in options}
+    found = {name: options[name] for name in OPENAI_OPTIONS if name in options}
     return found if found.get("service_tier") != "auto" else {n: v for n, v in found.items() if n != "service_tier"}
 
 
@@ -142,16 +150,13 @@ class Conversation:
         self._messages: list[Json] = []
         self._step: Json | None = None
         self._thoughts: list[Reasoning] = []
-        self._results: dict[str, list[ToolResult]] = {}
+        self._results: Mapping[str, list[ToolResult]] = {}
         self._wire_ids: dict[str, str] = {}
 
     def messages(self, items: Sequence[Item]) -> list[Json]:
-        for item in items:
-            if isinstance(item, ToolResult):
-                self._results.setdefault(item.call_id, []).append(item)
-        last_user = max(
-            (i for i, item in enumerate(items) if isinstance(item, Message) and item.role == "user"), default=-1
-        )
+        kinds = kinds_of(items)
+        self._results = results_of(items) if ToolResult in kinds else {}
+        last_user = last_question(items) if Reasoning in kinds else -1
         for position, item in enumerate(items):
             match item:
                 case Message(role="assistant"):
@@ -160,7 +165,7 @@ class Conversation:
                 case Message():
                     self._flush()
                     said = {"role": self._role(item.role), "content": self._content(item.content)}
-                    self._messages.append({**said, **self._name(item)})
+                    self._messages.append({**said, **self._name(item)} if item.name else said)
                 case Reasoning():
                     if item.state.get("provider") == self._provider:
                         self._think(item, current=position > last_user)
@@ -254,6 +259,8 @@ class Conversation:
         return spoken(message.content)
 
     def _content(self, parts: Sequence[Part]) -> Any:
+        if len(parts) == 1 and type(only := parts[0]) is Text:
+            return only.text
         if all(isinstance(part, Text | Refusal) for part in parts):
             return spoken(parts)
         return [wire_part(part) for part in parts]
@@ -264,6 +271,20 @@ class Conversation:
                 wire_part(part) if isinstance(part, Image) else {"type": "text", "text": noted(part)} for part in parts
             ]
         return "\n".join(noted(part) for part in parts)
+
+
+def results_of(items: Sequence[Item]) -> dict[str, list[ToolResult]]:
+    """The results of each call, by its id."""
+    found: dict[str, list[ToolResult]] = {}
+    for item in items:
+        if isinstance(item, ToolResult):
+            found.setdefault(item.call_id, []).append(item)
+    return found
+
+
+def last_question(items: Sequence[Item]) -> int:
+    """The place of the user's last message; -1 if there is none."""
+    return max((n for n, item in enumerate(items) if isinstance(item, Message) and item.role == "user"), default=-1)
 
 
 def spoken(parts: Iterable[Part]) -> str:

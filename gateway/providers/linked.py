@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from gateway.errors import InvalidRequest, ProviderRefused
 from gateway.guarded_fetch import Fetched, Room, fetch
-from gateway.items import File, Image, Item, Message, Part
+from gateway.items import File, Image, Item, Message, Part, Text
 from gateway.ports import ModelCall
 from gateway.providers.targets import Target
 
@@ -63,6 +63,8 @@ def links(call: ModelCall, target: Target) -> Iterator[tuple[str, str]]:
     for item in call.items:
         if isinstance(item, Message):
             for part in item.content:
+                if type(part) is Text:
+                    continue
                 if isinstance(part, Image) and not is_read_by(target, part.url):
                     yield part.url, part.kind
                 elif isinstance(part, File) and part.url and target.lane != "responses":

@@ -75,11 +75,15 @@ def answer_in(text: str) -> Said | None:
 async def resumed(turn: Turn, catalog: Catalog, store: Store) -> Turn | None:
     """If this turn answers a question of the gateway's, by words or by passing over it, the turn that goes on with the
     run that waits. Raises NotFound and InvalidRequest."""
-    start = next((n for n in range(len(turn.input), 0, -1) if is_models(turn.input[n - 1])), 0)
+    start = len(turn.input)
+    while start and not is_models(turn.input[start - 1]):
+        start -= 1
     since = turn.input[start:]
-    asked = codes_asked(turn.input[:start])
+    asked = codes_asked(turn.input[:start]) if start else []
     last = since[-1] if since else None
     answer = answer_in(last.text) if isinstance(last, Message) and last.role == "user" else None
+    if answer is None and not asked:
+        return None
     if answer is None:
         found = [each for code in asked for each in await store.approvals(turn.owner, begins=f"mcpr_{code}")]
         waiting = [each for each in found if each.approved is None]

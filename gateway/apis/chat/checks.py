@@ -14,8 +14,10 @@ from gateway.errors import InvalidRequest
 
 def check_settings(asked: Settings) -> None:
     """What neither an agent nor OpenAI takes. Raises InvalidRequest."""
-    check_stream_options(asked.stream_options, asked.stream)
-    check_bias(asked.logit_bias)
+    if asked.stream_options is not None:
+        check_stream_options(asked.stream_options, asked.stream)
+    if asked.logit_bias:
+        check_bias(asked.logit_bias)
     if asked.prediction is not None:
         try:
             Prediction.model_validate(asked.prediction)
@@ -44,7 +46,8 @@ def check_relayed(asked: dict[str, Any], *, to_openai: bool) -> None:
 def check_request(body: ChatRequest) -> None:
     """Raises InvalidRequest."""
     check_settings(body)
-    check_stop(body.stop)
+    if body.stop is not None:
+        check_stop(body.stop)
     if body.response_format is not None and body.response_format.type == "json_schema":
         check_schema(body.response_format.json_schema, "response_format.json_schema")
     if body.tools and body.functions:
@@ -53,7 +56,8 @@ def check_request(body: ChatRequest) -> None:
             param="functions",
             code="mutually_exclusive_parameters",
         )
-    check_function_call(body)
+    if body.function_call is not None:
+        check_function_call(body)
 
 
 def check_function_call(body: ChatRequest) -> None:

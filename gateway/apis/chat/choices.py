@@ -19,6 +19,8 @@ def choice_id(id: str, index: int) -> str:
 
 def choices(turn: Turn) -> list[Turn]:
     """A turn for each choice that was asked for. With the request's own key only the first is found."""
+    if turn.wire.get("choices", 1) == 1:
+        return [turn]
     more = enumerate(choice_ids(turn)[1:], 1)
     return [turn, *(replace(turn, id=id, key=choice_key(turn.key, index)) for index, id in more)]
 
@@ -31,7 +33,7 @@ def choice_ids(turn: Turn) -> list[str]:
 def refuse_copies(turns: Sequence[Turn], most: int) -> None:
     """Raises InvalidRequest where the choices would be stored with more than `most` characters of input, which each of
     them keeps for itself."""
-    if len(turns) == 1 or not turns[0].stored:
+    if not turns[0].stored:
         return
     size = sum(map(size_of, turns[0].input))
     if size * len(turns) > most:

@@ -170,10 +170,13 @@ def answer_of(output: Iterable[Item]) -> tuple[list[Message], list[ToolCall]]:
 
 def said_in(messages: Iterable[Message]) -> tuple[str, str]:
     """The text and the refusal of several messages that are shown as one; a blank line keeps apart what they say."""
-    messages = list(messages)
-    text = "\n\n".join(message.text for message in messages if message.text)
-    refusal = "".join(part.text for message in messages for part in message.content if isinstance(part, Refusal))
-    return text, refusal
+    texts: list[str] = []
+    refusals: list[str] = []
+    for message in messages:
+        if text := message.text:
+            texts.append(text)
+        refusals += [part.text for part in message.content if isinstance(part, Refusal)]
+    return "\n\n".join(texts), "".join(refusals)
 
 
 def to_tool_call(call: ToolCall) -> Wire:

@@ -42,7 +42,7 @@ class Completions:
             if asked.key is None and (answer := await self._relayed(request, content)) is not None:
                 return answer
             body = await parsed(content, ChatRequest)
-            runs = known = await self._keys.runs(asked, choice_ids)
+            runs = known = await self._keys.runs(asked, choice_ids) if asked.made else ()
             if not known:
                 turn = to_turn(body, self._catalog.find(body.model), request.state.owner)
                 if asked.key:
@@ -82,7 +82,8 @@ class Completions:
 
     async def _start_all(self, turn: Turn, request: Request) -> Sequence[Run]:
         turns = choices(turn)
-        refuse_copies(turns, self._runs.max_history)
+        if len(turns) > 1:
+            refuse_copies(turns, self._runs.max_history)
         try:
             return await start_all(self._runs, turns, wanted(request))
         except InvalidRequest as error:

@@ -75,7 +75,8 @@ def refuse(body: ChatRequest) -> None:
 
 def to_options(body: ChatRequest) -> dict[str, Any]:
     """What the client set, in the vocabulary of `ModelCall.options`."""
-    options = {name: value for name in SAME_NAME if (value := getattr(body, name)) is not None}
+    given = body.model_fields_set
+    options = {name: value for name in SAME_NAME if name in given and (value := getattr(body, name)) is not None}
     if (limit := body.max_completion_tokens or body.max_tokens) is not None:
         options["max_output_tokens"] = limit
     if (form := body.response_format) is not None:
@@ -88,7 +89,7 @@ def to_options(body: ChatRequest) -> dict[str, Any]:
 def to_wire(body: ChatRequest) -> dict[str, Any]:
     """What the answer depends on, and for one that is stored what is shown of the request."""
     wire: dict[str, Any] = {"legacy": is_legacy(body), "logprobs": bool(body.logprobs), "choices": body.n or 1}
-    metadata = metadata_of(body.metadata)
+    metadata = metadata_of(body.metadata) if body.metadata else {}
     if body.store:
         echo = body.model_dump(mode="json", include=set(ECHOED), by_alias=True, exclude_none=True)
         wire |= {"metadata": metadata, "user": body.user, "echo": {name: echo.get(name) for name in ECHOED}}

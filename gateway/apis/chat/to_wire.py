@@ -202,25 +202,30 @@ def to_completion(answers: Sequence[Answer]) -> Wire:
 
 
 def to_choice(answer: Answer, index: int) -> Wire:
-    legacy = bool(answer.turn.wire.get("legacy"))
+    wire = answer.turn.wire
+    legacy = bool(wire.get("legacy"))
     messages, calls = answer_of(answer.output)
     text, refusal = said_in(messages)
-    parts = [part for message in messages for part in message.content if isinstance(part, Text)]
-    annotations = [note for part in parts for note in part.annotations]
-    scores = [score for part in parts for score in part.logprobs] if answer.turn.wire.get("logprobs") else []
-    message: Wire = {
+    annotations: list[Wire] = []
+    scores: list[Wire] = []
+    for message in messages:
+        for part in message.content:
+            if isinstance(part, Text):
+                annotations += part.annotations
+                scores += part.logprobs if wire.get("logprobs") else ()
+    said: Wire = {
         "role": "assistant",
         "content": text or None,
         "refusal": refusal or None,
         "annotations": annotations,
     }
     if calls and legacy:
-        message["function_call"] = to_function_call(calls[0])
+        said["function_call"] = to_function_call(calls[0])
     elif calls:
-        message["tool_calls"] = [to_tool_call(call) for call in calls]
+        said["tool_calls"] = [to_tool_call(call) for call in calls]
     return {
         "index": index,
-        "message": message,
+        "message": said,
         "logprobs": to_logprobs(scores) if scores else None,
         "finish_reason": to_finish(answer.end, called=bool(calls), legacy=legacy),
     }
@@ -246,6 +251,8 @@ def to_logprobs(scores: Sequence[Wire]) -> Wire:
 
 def together(usages: Sequence[Usage]) -> Usage:
     """What the choices of one completion used: the prompt, which they share, counts once."""
+    if len(usages) == 1:
+        return usages[0]
     prompt = max(usages, key=lambda usage: usage.input_tokens)
     return Usage(
         input_tokens=prompt.input_tokens,

@@ -33,6 +33,8 @@ def is_legacy(body: ChatRequest) -> bool:
 
 def to_tools(body: ChatRequest) -> list[ToolSpec]:
     """The client's own tools; of those, the ones that `tool_choice` allows. Raises InvalidRequest."""
+    if body.tools is body.functions is body.tool_choice is None:
+        return []
     if is_legacy(body):
         return [to_tool(function) for function in body.functions or ()]
     tools: list[ToolSpec] = []
@@ -97,6 +99,8 @@ def named(tool: NamedTool, where: str, known: Sequence[ToolSpec] | None = None) 
 
 def choice_of(body: ChatRequest) -> Any:
     """`tool_choice` in the vocabulary of `ModelCall.options`; None where nothing was said. Raises InvalidRequest."""
+    if body.tool_choice is body.function_call is None:
+        return None
     if is_legacy(body):
         return None if body.function_call is None else to_choice(body.function_call)
     if (allowed := allowed_tools(body)) is not None:

@@ -60,10 +60,12 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
         provider = models = providers(settings, embedder)
     catalog = Catalog(lambda: folder.agents, settings.models, models.embedders if models else ())
     rules = [make() for make in RULES.values()]
+    input_rules = [rule for rule in rules if checks_input(rule)]
     engine = Engine(
         provider=provider,
         toolbox=toolbox,
         rules=rules,
+        input_rules=input_rules,
         memories={name: make(provider, embedder) for name, make in STRATEGIES.items()},
         sealer=Sealer(settings.data / "sealing.key"),
     )
@@ -85,7 +87,7 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
             yield
 
     # A relayed request passes no rules, so it is only relayed if none of them would look at it.
-    relay = models if not any(checks_input(rule) for rule in rules) else None
+    relay = models if not input_rules else None
     able = {"chat": partial(chat.routes, relay=relay), "embeddings": partial(embeddings.routes, embedder=models)}
     dialects = DIALECTS | able
     routes = [route for dialect in dialects.values() for route in dialect(runs, catalog, store)]

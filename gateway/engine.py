@@ -29,7 +29,7 @@ from gateway.events import (
 from gateway.history import pending_calls, request_of
 from gateway.items import NO_SERVER, ApprovalRequest, Item, Message, ToolCall, ToolResult
 from gateway.model_requests import RequestLog
-from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict, checks_input
+from gateway.ports import Memory, ModelCall, Provider, Rule, Toolbox, ToolSpec, Turn, Verdict
 from gateway.sealing import Sealer
 from gateway.structured import checked, form_of
 from gateway.tool_choice import allowed, forced, refuse_missing, refuse_twins, unforced
@@ -57,11 +57,13 @@ FOR_THE_RUN = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """The loop with what it stands on: a provider, a toolbox, rules and the memory strategies by name."""
+    """The loop with what it stands on: a provider, a toolbox, rules and the memory strategies by name. `input_rules`
+    are those of the rules that look at what a turn begins with."""
 
     provider: Provider
     toolbox: Toolbox
     rules: Sequence[Rule]
+    input_rules: Sequence[Rule]
     memories: Mapping[str, Memory]
     sealer: Sealer
 
@@ -110,7 +112,7 @@ class Engine:
 
     async def admit(self, turn: Turn) -> None:
         """Raises Forbidden for an input that a rule denies."""
-        verdicts = [await rule.check_input(turn) for rule in self.rules if checks_input(rule)]
+        verdicts = [await rule.check_input(turn) for rule in self.input_rules]
         if verdicts and (refusal := strictest(verdicts)).action == "deny":
             raise Forbidden(refusal.reason, code="refused")
 
@@ -228,7 +230,7 @@ class Engine:
             reason = finish if finish in ("length", "content_filter") else "stop"
             left = pending_calls(history)
             if reason != "stop" or not left:
-                for result in failures(left, CUT_OFF):
+                for result in failures(left, CUT_OFF) if left else ():
                     yield ItemDone(result)
                 yield RunCompleted(reason=reason, usage=usage, model=model)
                 return

@@ -180,7 +180,8 @@ class Runs:
                 await self._own_conversation(turn)
             await self._turnstile.enter(turn.conversation, wait=wait)
         try:
-            turn = await self._placed(turn)
+            if turn.conversation or turn.parent:
+                turn = await self._placed(turn)
             await self._engine.sealer.opened(turn.input, turn.owner)
             if not wanted():
                 raise CallerGone
@@ -195,7 +196,7 @@ class Runs:
         except BaseException:
             self._leave(turn)
             raise
-        kept = turn.stored or turn.key is not None or any(answer.approved for answer in answers)
+        kept = turn.stored or turn.key is not None or bool(answers and any(answer.approved for answer in answers))
         run = self._live[turn.id] = Run(turn, kept=kept)
         log = run.events if is_logged(turn) else None
         recorder = Recorder(turn, self._store, run.publish, recorded=recorded, open_calls=open_calls, log=log)

@@ -18,7 +18,7 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.apis._wire import LARGE_BODY
+from gateway.apis._wire import LARGE_BODY, header_of, owner_of
 from gateway.errors import InvalidRequest, NotFound, StorageFull, TooManyKeys
 from gateway.event_log import retold, unpack
 from gateway.events import CallsStarted, ItemDone, RunCancelled, RunFailed
@@ -29,7 +29,7 @@ from gateway.runs import Run, Runs
 from gateway.storage import Store, StoredTurn
 from gateway.turnstile import Turnstile
 
-HEADER = "idempotency-key"
+HEADER = b"idempotency-key"
 LONGEST_KEY = 255
 """Characters, as Stripe has it."""
 MOST_HELD = 64 * 2**20
@@ -95,7 +95,7 @@ class IdempotencyKeys:
 
         Raises InvalidRequest for a key that is none, or that another body was sent with.
         """
-        value = request.headers.get(HEADER)
+        value = header_of(request, HEADER)
         return WITHOUT_KEY if value is None else self._asked(value, request, body)
 
     @asynccontextmanager
@@ -106,10 +106,10 @@ class IdempotencyKeys:
             )
         digest = await asyncio.to_thread(digest_of, body) if len(body) > LARGE_BODY else digest_of(body)
         key = IdempotencyKey(value=value, operation=request.scope["path"], digest=digest)
-        place = place_of(request.state.owner, key)
+        place = place_of(owner_of(request), key)
         await self._turnstile.enter(place)
         try:
-            yield replace(await self._known(key, request.state.owner), size=len(body))
+            yield replace(await self._known(key, owner_of(request)), size=len(body))
         finally:
             if (held := self._held.get(place)) is not None and not held.runs:
                 del self._held[place]

@@ -40,6 +40,19 @@ FEW = 100
 """Errors of a body that are looked at. More only come from an object with that many wrong fields."""
 
 
+def owner_of(request: Request) -> str:
+    """The id of the API key that asks."""
+    return request.scope["state"]["owner"]
+
+
+def header_of(request: Request, name: bytes) -> str | None:
+    """The first header of this name, which is in lower case. Starlette's mapping of all is made anew for a request."""
+    for known, value in request.scope["headers"]:
+        if known == name:
+            return value.decode("latin-1")
+    return None
+
+
 async def read_body(request: Request) -> bytes | bytearray:
     """The whole body. Raises TooLarge and InvalidRequest; never reads past the limit. The server keeps the time."""
     declared = b""

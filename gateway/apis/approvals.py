@@ -15,7 +15,7 @@ from gateway.agents.catalog import Catalog
 from gateway.apis._idempotency import IdempotencyKeys, replayed
 from gateway.apis._items import Wire
 from gateway.apis._pages import list_of, page_query
-from gateway.apis._wire import json_response, parsed, read_body
+from gateway.apis._wire import json_response, owner_of, parsed, read_body
 from gateway.errors import InvalidRequest, NotFound
 from gateway.items import Approval, IdempotencyKey, StoredApproval, new_id
 from gateway.ports import Turn
@@ -40,7 +40,7 @@ class Approvals:
     async def list_open(self, request: Request) -> Response:
         asked = page_query(request.query_params)
         found = await self._store.approvals(
-            request.state.owner,
+            owner_of(request),
             open_at=time.time(),
             limit=asked.limit + 1,
             after=asked.after,
@@ -100,7 +100,7 @@ class Approvals:
 
     async def _find(self, request: Request) -> StoredApproval:
         id = request.path_params["id"]
-        found = next(iter(await self._store.approvals(request.state.owner, begins=id)), None)
+        found = next(iter(await self._store.approvals(owner_of(request), begins=id)), None)
         if found is None or found.request.id != id:
             raise NotFound(f"Approval with id '{id}' not found.", param="id", code="approval_not_found")
         return found

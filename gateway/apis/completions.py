@@ -22,7 +22,7 @@ from gateway.apis._checks import check_bias, check_stop, check_stream_options
 from gateway.apis._choices import Said, SideBySide, start_all
 from gateway.apis._inputs import MOST_INPUT_VALUES, read_inputs
 from gateway.apis._requests import StreamOptions
-from gateway.apis._wire import DONE, EventStream, error_body, frame, json_response, parse, wanted
+from gateway.apis._wire import DONE, EventStream, error_body, frame, json_response, owner_of, parse, wanted
 from gateway.errors import InvalidRequest
 from gateway.events import (
     NO_USAGE,
@@ -84,7 +84,7 @@ def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
         prompts = (await read_inputs(body.prompt, "prompt")).texts
         if len(prompts) * (body.n or 1) > MOST_CHOICES:
             raise InvalidRequest(f"At most {MOST_CHOICES} choices are made: prompts times 'n'.", param="n")
-        turns = [to_turn(body, prompt, agent, request.state.owner) for prompt in prompts for _ in range(body.n or 1)]
+        turns = [to_turn(body, prompt, agent, owner_of(request)) for prompt in prompts for _ in range(body.n or 1)]
         echoes = [text_of(turn) if body.echo else "" for turn in turns]
         started = await start_all(runs, turns, wanted(request))
         choices = SideBySide(started)

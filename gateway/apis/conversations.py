@@ -15,7 +15,7 @@ from gateway.apis._idempotency import IdempotencyKeys, replayed
 from gateway.apis._include import included, shown
 from gateway.apis._items import Wire, metadata_of, to_items
 from gateway.apis._pages import list_of, page_query
-from gateway.apis._wire import json_response, parse, parsed, read_body
+from gateway.apis._wire import json_response, owner_of, parse, parsed, read_body
 from gateway.errors import NotFound
 from gateway.items import IdempotencyKey, Item, new_id
 from gateway.ports import Turn
@@ -59,8 +59,8 @@ class Conversations:
                 created_at=time.time(),
                 metadata=metadata_of(body.metadata),
                 # Items first: those that are refused leave no conversation behind.
-                newest=await self._add(items, request.state.owner) if items else None,
-                owner=request.state.owner,
+                newest=await self._add(items, owner_of(request)) if items else None,
+                owner=owner_of(request),
             )
             await self._store.create_conversation(conversation, asked.key)
         return json_response(show(conversation))
@@ -118,7 +118,7 @@ class Conversations:
             found = await self._store.conversation(id)
         except NotFound:
             raise missing from None
-        if found.owner != request.state.owner:
+        if found.owner != owner_of(request):
             raise missing
         return found
 

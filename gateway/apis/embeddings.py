@@ -22,7 +22,7 @@ from gateway.agents.spec import AgentSpec
 from gateway.apis._body import LARGEST
 from gateway.apis._gone import aborted_when_gone
 from gateway.apis._inputs import MOST_INPUT_VALUES, Inputs, read_inputs
-from gateway.apis._wire import JsonResponse, parse
+from gateway.apis._wire import JsonResponse, owner_of, parse
 from gateway.embedding import Embedder, EmbeddingCall, Embeddings, Vector
 from gateway.errors import InvalidRequest
 from gateway.items import Message, Text, new_id
@@ -51,7 +51,7 @@ def routes(runs: Runs, catalog: Catalog, store: Store, embedder: Embedder | None
         inputs = await read_inputs(body.input, "input")
         if embedder is None:
             raise InvalidRequest("The models of this gateway make no vectors.", code="unsupported_model", param="model")
-        await runs.admit(to_turn(inputs, model, request.state.owner))
+        await runs.admit(to_turn(inputs, model, owner_of(request)))
         call = EmbeddingCall(
             model=model.model,
             texts=inputs.texts,

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.agents.catalog import Catalog
 from gateway.apis._choices import SideBySide, start_all
 from gateway.apis._idempotency import IdempotencyKeys, replayed
-from gateway.apis._wire import EventStream, begun, json_response, parsed, read_body, until_ended, wanted
+from gateway.apis._wire import EventStream, begun, json_response, owner_of, parsed, read_body, until_ended, wanted
 from gateway.apis.chat import stored
 from gateway.apis.chat.approvals import resumed
 from gateway.apis.chat.choices import SideBySideChunks, choice_ids, choices, refuse_copies
@@ -44,7 +44,7 @@ class Completions:
             body = await parsed(content, ChatRequest)
             runs = known = await self._keys.runs(asked, choice_ids) if asked.made else ()
             if not known:
-                turn = to_turn(body, self._catalog.find(body.model), request.state.owner)
+                turn = to_turn(body, self._catalog.find(body.model), owner_of(request))
                 if asked.key:
                     turn = replace(turn, key=asked.key)
                     self._keys.reserve(asked, turn)

@@ -11,7 +11,7 @@ from gateway.apis._items import metadata_of
 from gateway.apis._own import own_turn
 from gateway.apis._pages import list_of, page_of, page_query
 from gateway.apis._prompt import prompt_of
-from gateway.apis._wire import json_response, parse
+from gateway.apis._wire import json_response, owner_of, parse
 from gateway.apis.chat.choices import choice_id
 from gateway.apis.chat.messages import Wire, to_messages
 from gateway.apis.chat.to_wire import Answer, to_completion
@@ -59,7 +59,7 @@ class StoredCompletions:
         asked = page_query(query, "asc")
         metadata = {found[1]: value for key, value in query.items() if (found := METADATA.fullmatch(key))}
         turns, has_more = await self._store.turns(
-            request.state.owner,
+            owner_of(request),
             KIND,
             after=asked.after,
             before=asked.before,
@@ -87,7 +87,7 @@ class StoredCompletions:
     async def _find(self, request: Request) -> StoredTurn:
         id = request.path_params["id"]
         missing = NotFound(f"Chat completion with id '{id}' not found.", param="id")
-        stored = await own_turn(self._store, id, request.state.owner, KIND, missing)
+        stored = await own_turn(self._store, id, owner_of(request), KIND, missing)
         if not has_answer(stored):
             raise missing
         return stored

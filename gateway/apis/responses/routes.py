@@ -16,7 +16,18 @@ from gateway.apis._own import own_turn
 from gateway.apis._pages import page_of
 from gateway.apis._prompt import prompt_of
 from gateway.apis._references import dereferenced, with_states
-from gateway.apis._wire import EventStream, begun, json_response, parse, parsed, read_body, until_ended, wanted
+from gateway.apis._wire import (
+    EventStream,
+    begun,
+    header_of,
+    json_response,
+    owner_of,
+    parse,
+    parsed,
+    read_body,
+    until_ended,
+    wanted,
+)
 from gateway.apis.responses.compact import compaction, to_compact
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
@@ -59,7 +70,7 @@ class Responses:
     async def create(self, request: Request) -> Response:
         content = await read_body(request)
         async with self._keys.asked(request, content) as asked:
-            known = await self._keys.runs(asked)
+            known = await self._keys.runs(asked) if asked.made else ()
             run = known[0] if known else await self._begin(request, content, asked)
         if known:
             return replayed(await self._answer_again(asked, run, request))
@@ -67,11 +78,11 @@ class Responses:
 
     async def _begin(self, request: Request, content: bytes | bytearray, asked: Asked) -> Run:
         body = await parsed(content, ResponsesRequest)
-        turn = await self.turn_of(body, request.state.owner)
+        turn = await self.turn_of(body, owner_of(request))
         if asked.key:
             turn = replace(turn, key=asked.key)
             self._keys.reserve(asked, turn)
-        wait = request.headers.get("x-homeport-when-busy", "wait") != "reject"
+        wait = header_of(request, b"x-homeport-when-busy") != "reject"
         run = await self.start(turn, wait=wait, wanted=wanted(request))
         self._keys.hold(asked, [run])
         return run
@@ -101,7 +112,7 @@ class Responses:
         return json_response(await read_back(stored, self._store))
 
     async def input_tokens(self, request: Request) -> Response:
-        turn = await self.turn_of(await parse(request, ResponsesRequest), request.state.owner)
+        turn = await self.turn_of(await parse(request, ResponsesRequest), owner_of(request))
         try:
             counted = await self._runs.count(turn)
         except NotFound:
@@ -110,7 +121,7 @@ class Responses:
 
     async def compact(self, request: Request) -> Response:
         """A run of one step, which nobody can ask for afterwards."""
-        turn = await self.turn_of(to_compact(await parse(request, CompactRequest)), request.state.owner)
+        turn = await self.turn_of(to_compact(await parse(request, CompactRequest)), owner_of(request))
         run = await self.start(replace(turn, options={**turn.options, "compact": "window"}), wanted=wanted(request))
         await until_ended(run, request)
         return json_response(compaction(run.turn, run.events))
@@ -194,7 +205,7 @@ class Responses:
         """The turn, if this key may see it."""
         id = request.path_params["id"]
         missing = NotFound(f"Response with id '{id}' not found.", param="id")
-        return await own_turn(self._store, id, request.state.owner, "resp_", missing)
+        return await own_turn(self._store, id, owner_of(request), "resp_", missing)
 
 
 def polled(response: Mapping[str, Any]) -> Response:

@@ -328,7 +328,9 @@ def part_to_wire(part: Part, role: str) -> Wire:
 
 def metadata_of(raw: Mapping[str, str] | None) -> dict[str, str]:
     """OpenAI's limits: 16 pairs, keys of 64 characters, values of 512."""
-    pairs = dict(raw or {})
+    if not raw:
+        return {}
+    pairs = dict(raw)
     if len(pairs) > 16:
         raise InvalidRequest(
             "Invalid 'metadata': at most 16 pairs.", param="metadata", code="object_above_max_properties"

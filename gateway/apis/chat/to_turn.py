@@ -89,7 +89,7 @@ def to_options(body: ChatRequest) -> dict[str, Any]:
 def to_wire(body: ChatRequest) -> dict[str, Any]:
     """What the answer depends on, and for one that is stored what is shown of the request."""
     wire: dict[str, Any] = {"legacy": is_legacy(body), "logprobs": bool(body.logprobs), "choices": body.n or 1}
-    metadata = metadata_of(body.metadata) if body.metadata else {}
+    metadata = metadata_of(body.metadata)
     if body.store:
         echo = body.model_dump(mode="json", include=set(ECHOED), by_alias=True, exclude_none=True)
         wire |= {"metadata": metadata, "user": body.user, "echo": {name: echo.get(name) for name in ECHOED}}

@@ -1,15 +1,20 @@
 """A run or a stored turn as one response object: what the stream of the same events would add up to."""
 
 from collections.abc import Iterable
+from typing import get_args
 
 from gateway.apis._items import Wire
 from gateway.apis.responses.stream import ResponseStream
-from gateway.events import Delta, Event, ItemDone, RunFailed, RunStarted, StepDone
+from gateway.events import Delta, Event, ItemDone, RunFailed, RunStarted, ScoredDelta, StepDone
 from gateway.history import pending_calls
 from gateway.items import Item, Summary, ToolCall, ToolList, ToolResult
 from gateway.ports import Turn
 from gateway.storage import Store, StoredTurn
 from gateway.verdicts import CUT_OFF
+
+DELTAS = frozenset({*get_args(Delta), ScoredDelta})
+BESIDE = frozenset({ToolList, Summary})
+"""A list of tools and a summary of what was said before: neither is part of an answer."""
 
 
 def fold(turn: Turn, events: Iterable[Event]) -> Wire:
@@ -17,12 +22,12 @@ def fold(turn: Turn, events: Iterable[Event]) -> Wire:
     stream = ResponseStream(turn, watched=False)
     produced = False
     for event in events:
-        if isinstance(event, Delta):
+        if type(event) in DELTAS:
             continue
-        if isinstance(event, RunFailed) and not produced:
+        if type(event) is RunFailed and not produced:
             raise event.error
-        # Neither a list of tools nor a summary of what was said before is part of an answer.
-        produced = produced or (isinstance(event, ItemDone) and not isinstance(event.item, ToolList | Summary))
+        if type(event) is ItemDone and type(event.item) not in BESIDE:
+            produced = True
         stream.render(event)
     return stream.response()
 

@@ -86,7 +86,8 @@ def to_turn(body: ResponsesRequest, agent: AgentSpec, owner: str) -> Turn:
 
 def to_options(body: ResponsesRequest) -> dict[str, Any]:
     """What the client set, in the vocabulary of `Turn.options`."""
-    options = {name: value for name in SAME_NAME if (value := getattr(body, name)) is not None}
+    given = body.model_fields_set
+    options = {name: value for name in SAME_NAME if name in given and (value := getattr(body, name)) is not None}
     options |= read_choice(body.tool_choice)
     if body.top_logprobs or "message.output_text.logprobs" in (body.include or ()):
         options |= {"logprobs": True, "top_logprobs": body.top_logprobs or 0}

@@ -9,14 +9,15 @@ leave started items open; a reader closes them as incomplete. Deltas joined equa
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from gateway.errors import GatewayError
 from gateway.items import ApprovalRequest, Item, ToolCall
+from gateway.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Usage:
     """What one model call or a whole run has taken, in tokens. `input_tokens` includes cached ones, `output_tokens`
     reasoning. `service_tier` is the one that the provider says it served the (last) call in, by OpenAI's names."""
@@ -46,38 +47,38 @@ class Usage:
 NO_USAGE = Usage()
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class RunStarted:
     turn_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class ItemStarted:
     """The item as far as it is known: a message without content, a call without arguments."""
 
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class TextDelta:
     item_id: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class ScoredDelta(TextDelta):
     """Text with the probabilities of its tokens, as in `Text.logprobs`; only where they were asked for."""
 
     logprobs: tuple[dict[str, Any], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class RefusalDelta:
     item_id: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class ReasoningDelta:
     """A piece of `Reasoning.text`: the thoughts themselves."""
 
@@ -85,7 +86,7 @@ class ReasoningDelta:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class SummaryDelta:
     """A piece of `Reasoning.summary`: what a vendor that keeps the thoughts to itself tells of them."""
 
@@ -93,7 +94,7 @@ class SummaryDelta:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class ArgumentsDelta:
     """A piece of a tool call's arguments; `item_id` is the `ToolCall.id`."""
 
@@ -101,12 +102,12 @@ class ArgumentsDelta:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class ItemDone:
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class CallsStarted:
     """The gateway is about to run these tool calls. Whoever records the run notes the intent before it goes on."""
 
@@ -116,7 +117,7 @@ class CallsStarted:
 Finish = Literal["stop", "tool_calls", "length", "content_filter"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StepDone:
     """One model call came to its proper end. `model` is the one that answered (a fallback may have).
 
@@ -128,14 +129,14 @@ class StepDone:
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Ended:
     """What all endings have: when they came, in Unix seconds. It is told to every reader, and stored, as the same."""
 
     ended_at: float = field(default_factory=time.time, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class RunPaused(Ended):
     """Somebody else has to act: the client runs its own tools, a person approves. What is `asked` are items, too."""
 
@@ -145,7 +146,7 @@ class RunPaused(Ended):
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class RunCompleted(Ended):
     """`max_steps`: the agent's step limit ended the run before the model was done; `steered`: somebody halted it
     between two steps, to go on with something else to say."""
@@ -155,13 +156,13 @@ class RunCompleted(Ended):
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class RunFailed(Ended):
     error: GatewayError
     usage: Usage = NO_USAGE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class RunCancelled(Ended):
     usage: Usage = NO_USAGE
 

@@ -7,11 +7,13 @@ store; wire shapes live in gateway/apis and gateway/providers.
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Literal, get_args
 
 import orjson
 from pydantic import Field, TypeAdapter
+
+from gateway.values import value
 
 _random: list[str] = []
 os.register_at_fork(after_in_child=_random.clear)
@@ -40,7 +42,7 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{time.time_ns() // 1_000_000:011x}{bits}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Text:
     """`annotations` are citations in the shape the model or a tool gave them, kept as they came.
 
@@ -54,7 +56,7 @@ class Text:
     kind: Literal["text"] = "text"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Image:
     """`url` is an http(s) or data: URL; `detail` is OpenAI's low | high | auto | original."""
 
@@ -63,7 +65,7 @@ class Image:
     kind: Literal["image"] = "image"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class File:
     """A document given inline (`data`: a data: URL) or by reference (`url`, `file_id`)."""
 
@@ -74,7 +76,7 @@ class File:
     kind: Literal["file"] = "file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Refusal:
     """The model declined, in its own words."""
 
@@ -96,7 +98,7 @@ _ROLES = get_args(Role)
 _PHASES = get_args(Phase)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Message:
     """`complete` is False when the model was cut off (token limit, content filter, a broken stream). `name` tells
     apart several who speak in one role. `phase` says of an assistant's message whether it was the answer or said on the
@@ -116,7 +118,7 @@ class Message:
         return text_of(self.content)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Reasoning:
     """What the model thought. `state` is the provider's own opaque proof of it (a signature, encrypted
     content, a thought signature), to be handed back to the same provider unchanged and never shown. `sealed` is the
@@ -130,7 +132,7 @@ class Reasoning:
     kind: Literal["reasoning"] = "reasoning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ToolCall:
     """The model asks for a tool.
 
@@ -151,7 +153,7 @@ class ToolCall:
     kind: Literal["tool_call"] = "tool_call"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ToolResult:
     """The answer to the call with this `call_id`, from a tool server or from the client.
 
@@ -179,7 +181,7 @@ def code_of(request_id: str) -> str:
     return f"{digits[:4]}-{digits[4:]}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ApprovalRequest:
     """A rule wants a person to allow this very call: this server, this tool and these arguments, to the letter.
 
@@ -201,7 +203,7 @@ class ApprovalRequest:
         return code_of(self.id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Approval:
     """A person's answer to an ApprovalRequest.
 
@@ -216,7 +218,7 @@ class Approval:
     kind: Literal["approval"] = "approval"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class IdempotencyKey:
     """A client's name for a request, by which it may send it again: its `value`, the `operation` (path of the URL) that
     it belongs to, and the `digest` of the body."""
@@ -226,7 +228,7 @@ class IdempotencyKey:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Compaction:
     """What stands for the conversation before it. `text` is the model's summary, for models only; `sealed` is the same
     for a client to keep, or what such a client brought back, whose `text` is empty until it is opened.
@@ -238,7 +240,7 @@ class Compaction:
     kind: Literal["compaction"] = "compaction"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Answer:
     """Uses up the approval request with this id. `strict`: the turn does not begin unless the request is open."""
 
@@ -248,7 +250,7 @@ class Answer:
     strict: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StoredApproval:
     """An approval request with its answer, None while nobody has given one. Times are Unix seconds.
 
@@ -266,7 +268,7 @@ class StoredApproval:
     continued_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ToolListing:
     """One tool of a `ToolList`. `annotations` are MCP's, in the shape of its wire."""
 
@@ -276,7 +278,7 @@ class ToolListing:
     annotations: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ToolList:
     """What a server that the client brought has to offer; `error` says why it could not be asked. While the list is in
     the history, the server is not asked again. No model sees it.
@@ -292,7 +294,7 @@ class ToolList:
     kind: Literal["tool_list"] = "tool_list"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Summary:
     """What stands for the oldest part of a conversation where an agent's context has no room for it.
 
@@ -305,7 +307,7 @@ class Summary:
     kind: Literal["summary"] = "summary"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Foreign:
     """What a tool did that ran elsewhere, as the client has it. `wire` is the item in the client's shape, kept
     for the client; `told` is what a model is shown in its place, nothing of an item that tells it nothing.

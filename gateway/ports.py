@@ -11,7 +11,7 @@ A provider may also be a `Relay` or an `embedding.Embedder`; neither is a turn, 
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Literal, Protocol, Self
 
 from gateway.agents.spec import WEEK, AgentSpec, Asks
@@ -19,9 +19,10 @@ from gateway.client_server import ClientServer
 from gateway.events import ItemDone, ItemStarted, ModelEvent
 from gateway.items import IdempotencyKey, Item, ToolCall, ToolResult, ToolType
 from gateway.model_requests import RequestLog
+from gateway.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ToolSpec:
     """A tool as the model is offered it.
 
@@ -52,7 +53,7 @@ class ToolSpec:
     fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Turn:
     """One exchange: what was asked, of whom, and after what. Free of any wire format.
 
@@ -97,7 +98,7 @@ class Turn:
         return replace(self, parent=parent, input=[*items, *self.input], wire=told)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ModelCall:
     """One request to a model.
 
@@ -222,7 +223,7 @@ class Memory(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value(kw_only=False)
 class Verdict:
     """`timeout` is for how many seconds a person may answer, when the action is `ask`."""
 

@@ -1,7 +1,6 @@
 """The fifth seam: what survives the process, and the values that a store keeps and gives back."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 from gateway.errors import GatewayError
@@ -10,11 +9,12 @@ from gateway.items import Answer, IdempotencyKey, Item, StoredApproval
 from gateway.model_requests import Requests
 from gateway.ports import Turn
 from gateway.steers import Steers
+from gateway.values import value
 
 Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled", "paused"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class TurnEnd:
     """How a turn ended, as the store keeps it. `reason` is RunCompleted's; `error` is set for `failed`."""
 
@@ -26,7 +26,7 @@ class TurnEnd:
     ended_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StoredTurn:
     """A turn read back. `turn.agent` is the revision it ran on; `output` is what the run added, oldest first.
 
@@ -39,7 +39,7 @@ class StoredTurn:
     intents: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Conversation:
     """A name for the newest turn of one branch. `created_at` is Unix seconds."""
 

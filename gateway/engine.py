@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from gateway.citations import cited
 from gateway.compaction import compacted, is_worth_it, questions, summarising, summary_in
-from gateway.errors import BadArguments, ContextTooLong, Forbidden, GatewayError
+from gateway.errors import BadArguments, ContextTooLong, Forbidden
 from gateway.events import (
     NO_USAGE,
     CallsStarted,
@@ -21,9 +21,7 @@ from gateway.events import (
     ItemStarted,
     ModelEvent,
     RunCompleted,
-    RunFailed,
     RunPaused,
-    RunStarted,
     StepDone,
 )
 from gateway.history import pending_calls, request_of
@@ -67,27 +65,18 @@ class Engine:
     memories: Mapping[str, Memory]
     sealer: Sealer
 
-    async def run(
+    def run(
         self,
         turn: Turn,
         history: Sequence[Item],
         log: RequestLog | None = None,
         halted: Callable[[], bool] = lambda: False,
     ) -> AsyncGenerator[Event]:
-        """`history` includes the turn's own input, and is `restored` (see `sealing.py`). Never raises GatewayError: a
-        failure is the last event. Once it is `halted`, the model is not asked again: the run completes, and a later
-        turn can go on from it."""
-        yield RunStarted(turn.id)
-        try:
-            await self.admit(turn)
-            steps = (self._joined if turn.servers else self._asked_for)(turn, list(history), log, halted)
-            if turn.options.get("sealed_reasoning"):
-                steps = self._sealed(turn, steps)
-            async with aclosing(steps) as events:
-                async for event in events:
-                    yield event
-        except GatewayError as error:
-            yield RunFailed(error=error)
+        """What happens in a turn that was let in (`admit`). `history` includes the turn's own input, and is `restored`
+        (see `sealing.py`). Once it is `halted`, the model is not asked again: the run completes, and a later turn can
+        go on from it. Raises GatewayError where the run fails."""
+        steps = (self._joined if turn.servers else self._asked_for)(turn, list(history), log, halted)
+        return self._sealed(turn, steps) if turn.options.get("sealed_reasoning") else steps
 
     async def _joined(
         self, turn: Turn, history: list[Item], log: RequestLog | None, halted: Callable[[], bool]
@@ -146,8 +135,10 @@ class Engine:
         """What all requests of this turn to the model share. Raises InvalidRequest for tools that cannot be."""
         agent = turn.agent
         server_tools = await self.toolbox.specs(agent) if agent.tools or turn.servers else ()
-        refuse_twins({tool.name for tool in server_tools}, turn.client_tools)
-        refuse_missing(agent, server_tools)
+        if turn.client_tools:
+            refuse_twins({tool.name for tool in server_tools}, turn.client_tools)
+        if agent.tools:
+            refuse_missing(agent, server_tools)
         options = {**agent.params, **turn.options}
         tools = allowed([*server_tools, *turn.client_tools], options)
         return ModelCall(
@@ -286,7 +277,7 @@ class Engine:
         self, call: ModelCall, ours: Mapping[str, ToolSpec], history: list[Item]
     ) -> AsyncGenerator[ModelEvent]:
         """One model call. Its items join the history; its tool calls learn which server they are for."""
-        offered = {tool.name: tool for tool in call.tools}
+        offered = {tool.name: tool for tool in call.tools} if call.tools else {}
         async with aclosing(self.provider.stream(call)) as events:
             async for event in events:
                 if type(event) is ItemDone or type(event) is ItemStarted:

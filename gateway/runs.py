@@ -16,7 +16,7 @@ from gateway.admission import answerable, refuse_too_long
 from gateway.approvals import answered
 from gateway.engine import Engine
 from gateway.errors import CallerGone, GatewayError, InvalidRequest, NotFound, RunInterrupted
-from gateway.events import Ended, Ending, Event, RunCancelled, RunFailed
+from gateway.events import Ended, Ending, Event, RunCancelled, RunFailed, RunStarted
 from gateway.history import pending_calls
 from gateway.items import Item
 from gateway.ports import Turn
@@ -352,6 +352,8 @@ class Runs:
         if (seconds := turn.agent.deadline) is not None:
             deadline = asyncio.get_running_loop().call_later(seconds, run.expire)
         try:
+            await recorder.record(RunStarted(turn.id))
+            await self._engine.admit(turn)
             # Closed here and not by the garbage collector: closing is what aborts the request to the provider.
             async with aclosing(self._engine.run(turn, history, recorder.requests, run.halted)) as events:
                 async for event in events:

@@ -22,6 +22,9 @@ class Everything:
     async def view(
         self, turn: Turn, history: Sequence[Item], log: RequestLog | None = None
     ) -> tuple[Sequence[Item], Sequence[ModelEvent]]:
-        said = [text for text in (turn.agent.instructions, turn.instructions) if text]
-        head = [Message(id="instructions", role="system", content=(Text(text=text),)) for text in said]
+        head = [
+            Message(id="instructions", role="system", content=(Text(text=text),))
+            for text in (turn.agent.instructions, turn.instructions)
+            if text
+        ]
         return [*head, *history], ()

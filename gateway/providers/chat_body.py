@@ -62,8 +62,8 @@ def chat_body(call: ModelCall, model: str, provider: str, vendor: Vendor, tools:
     body: Json = {"model": model, "messages": Conversation(provider, vendor).messages(call.items)}
     if tools:
         body["tools"] = tools
-    # None are asked for as a rule, and of those there are only a few are.
-    if options := {name: value for name, value in call.options.items() if value is not None}:
+    if call.options:
+        options = {name: value for name, value in call.options.items() if value is not None}
         body |= wire_options(options, vendor, tools=bool(tools))
     return body
 

@@ -10,6 +10,7 @@ from gateway.apis._items import metadata_of, to_items
 from gateway.apis._requests import check_schema, to_format
 from gateway.apis.responses.prompts import with_media
 from gateway.apis.responses.schema import ConversationReference, ResponsesRequest
+from gateway.apis.responses.to_wire import ECHO
 from gateway.apis.responses.tools import Tools, choice_echo, read_choice, read_tools
 from gateway.errors import InvalidRequest, NotFound
 from gateway.items import new_id
@@ -109,7 +110,8 @@ def to_options(body: ResponsesRequest) -> dict[str, Any]:
 
 
 def to_echo(body: ResponsesRequest, tools: Tools, model: str, used: Mapping[str, Any]) -> dict[str, Any]:
-    """What the response object tells about the request.
+    """What the response object tells about the request, as far as it is not what every one tells: half of what a store
+    would have to keep of a turn is.
 
     `used` are the options that the model is asked with: the client's, else the agent's. Where neither says anything
     the provider decides, and the field has the value that OpenAI documents as its own default, because its clients
@@ -120,8 +122,7 @@ def to_echo(body: ResponsesRequest, tools: Tools, model: str, used: Mapping[str,
         "format": to_format_echo(used.get("response_format")),
         "verbosity": verbosity if verbosity in VERBOSITIES else "medium",
     }
-    return {
-        "model": model,
+    echo = {
         "instructions": body.instructions,
         "tools": tools.echo,
         "tool_choice": choice_echo(body.tool_choice, used),
@@ -139,13 +140,15 @@ def to_echo(body: ResponsesRequest, tools: Tools, model: str, used: Mapping[str,
         "metadata": metadata_of(body.metadata),
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
-        "include": list(body.include or ()),
-    } | told(body)
+    }
+    return {"model": model} | {n: value for n, value in echo.items() if value != ECHO[n]} | told(body)
 
 
 def told(body: ResponsesRequest) -> dict[str, Any]:
     """Fields that are there only if they were given."""
     fields: dict[str, Any] = {}
+    if body.include:
+        fields["include"] = list(body.include)
     if body.user is not None:
         fields["user"] = body.user
     if body.prompt is not None:

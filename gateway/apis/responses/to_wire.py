@@ -19,13 +19,14 @@ ECHO: Wire = {
     "frequency_penalty": 0.0,
     "max_output_tokens": None,
     "max_tool_calls": None,
+    "top_logprobs": 0,
     "truncation": "disabled",
     "metadata": {},
     "safety_identifier": None,
     "prompt_cache_key": None,
 }
-"""What a response tells of a request that was not made in this dialect: the values `to_echo` has for one that says
-nothing. Never changed."""
+"""What a response tells of a request that says nothing, or was not made in this dialect. A turn keeps only what differs
+from that, so these values are for ever."""
 ERROR_CODES = {"rate_limit_error": "rate_limit_exceeded", "insufficient_quota": "rate_limit_exceeded"}
 """`response.error.code` is a closed list in the SDKs; what is not in it is `server_error` or `invalid_prompt`."""
 
@@ -46,7 +47,6 @@ def to_response(turn: Turn) -> Wire:
         "output": [],
         "store": turn.stored,
         "service_tier": "default",
-        "top_logprobs": 0,
         "usage": None,
         **ECHO,
         **{name: value for name, value in turn.wire.items() if name != "include"},

@@ -14,6 +14,7 @@ from dataclasses import replace
 from gateway.apis._calls import free_text
 from gateway.apis.chat.messages import answer_of, said_in
 from gateway.errors import NotFound
+from gateway.item_sizes import size_of
 from gateway.items import File, Image, Item, Message, Part, Refusal, Text, ToolCall, ToolResult
 from gateway.ports import Turn
 from gateway.storage import Store
@@ -21,13 +22,17 @@ from gateway.storage import Store
 LOOKED_UP = 64
 """Digests of one look-up: most often the newest turn is meant."""
 
+FEW, SHORT = 32, 16 * 1024
+"""Items and characters that are read at once: the way to a thread and back takes longer."""
+
 Plain = tuple[object, ...]
 
 
 async def continued(turn: Turn, store: Store) -> Turn:
     """The turn with its digest, and if its history is known with its parent and only what is new as its input."""
-    # On a thread: it may be 20 MB, and what is stored waits for the disk anyway.
-    plain, digests = await asyncio.to_thread(read, turn)
+    # Else on a thread: it may be 20 MB.
+    few = len(turn.input) <= FEW and sum(map(size_of, turn.input)) <= SHORT
+    plain, digests = read(turn) if few else await asyncio.to_thread(read, turn)
     turn = replace(turn, digest=digests[-1])
     places = [place for place, item in enumerate(turn.input) if place and is_answer(item)]
     while places:

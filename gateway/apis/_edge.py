@@ -6,7 +6,6 @@ Pure ASGI, because a middleware that wraps the response costs more than everythi
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
 from typing import Any, cast
 
 from starlette.exceptions import HTTPException
@@ -155,14 +154,12 @@ def plainly(send: Send) -> Send:
     return shortened
 
 
-@lru_cache(maxsize=1024)
 def token_in(authorization: bytes) -> str:
     """The API key that such a header holds; empty if it holds none."""
     scheme, _, token = authorization.decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-@lru_cache(maxsize=64)
 def hostname(host: bytes) -> str:
     """The name in a `Host` header, without port and in lower case; IPv6 keeps its brackets."""
     text = host.decode("latin-1").lower()

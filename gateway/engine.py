@@ -221,7 +221,7 @@ class Engine:
             reason = finish if finish in ("length", "content_filter") else "stop"
             left = pending_calls(history)
             if reason != "stop" or not left:
-                for result in failures(left, CUT_OFF) if left else ():
+                for result in failures(left, CUT_OFF):
                     yield ItemDone(result)
                 yield RunCompleted(reason=reason, usage=usage, model=model)
                 return

@@ -40,7 +40,7 @@ def beyond(name: str) -> int:
 def _size_of(item: Item) -> int:
     match item:
         case Message(content=parts, name=name):
-            return (beyond(name) if name else 0) + sum(map(part_size, parts))
+            return beyond(name) + sum(map(part_size, parts))
         case ToolResult(content=parts, call_id=call_id, approval=approval):
             return beyond(call_id) + beyond(approval) + sum(map(part_size, parts))
         case Reasoning(text=text, summary=summary, sealed=sealed):

@@ -54,7 +54,7 @@ class Recorder:
         publish: Callable[..., None],
         *,
         recorded: bool = True,
-        open_calls: Sequence[ToolCall] = (),
+        open_calls: Iterable[ToolCall] = (),
         begun: Iterable[str] = (),
         said: Sequence[Item] = (),
         log: Sequence[Event] | None = None,
@@ -65,7 +65,7 @@ class Recorder:
         self._publish = publish
         self._held: list[Event] = []
         self._items: list[Item] = []
-        self._open = {call.call_id: call for call in open_calls} if open_calls else {}
+        self._open = {call.call_id: call for call in open_calls}
         self._begun = set(begun)
         self._said = said
         self._log = log

@@ -196,7 +196,7 @@ class Runs:
         except BaseException:
             self._leave(turn)
             raise
-        kept = turn.stored or turn.key is not None or bool(answers and any(answer.approved for answer in answers))
+        kept = turn.stored or turn.key is not None or any(answer.approved for answer in answers)
         run = self._live[turn.id] = Run(turn, kept=kept)
         log = run.events if is_logged(turn) else None
         recorder = Recorder(turn, self._store, run.publish, recorded=recorded, open_calls=open_calls, log=log)

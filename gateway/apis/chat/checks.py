@@ -56,8 +56,7 @@ def check_request(body: ChatRequest) -> None:
             param="functions",
             code="mutually_exclusive_parameters",
         )
-    if body.function_call is not None:
-        check_function_call(body)
+    check_function_call(body)
 
 
 def check_function_call(body: ChatRequest) -> None:

@@ -3,26 +3,18 @@
 import importlib
 import sys
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 
 import orjson
 from rich.console import Console
 
 from gateway.agents.variables import VARIABLE
+from gateway.cli.hosts import Host
 from gateway.errors import NotFound
 from gateway.settings import Settings, config_path, make_folders
 from gateway.tools.settings import ServerSettings
 
 notes = Console(stderr=True, highlight=False)
-
-
-class Host(StrEnum):
-    """A program that starts tool servers."""
-
-    CLAUDE = "claude"
-    CURSOR = "cursor"
-    VSCODE = "vscode"
 
 
 FILES = {

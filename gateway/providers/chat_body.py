@@ -161,11 +161,14 @@ class Conversation:
             match item:
                 case Message(role="assistant"):
                     self._flush()
-                    self._begin().update({"content": self._assistant_content(item), **self._name(item)})
+                    step = self._begin()
+                    step["content"] = self._assistant_content(item)
+                    self._name(step, item)
                 case Message():
                     self._flush()
-                    said = {"role": self._role(item.role), "content": self._content(item.content)}
-                    self._messages.append({**said, **self._name(item)} if item.name else said)
+                    said: Json = {"role": self._role(item.role), "content": self._content(item.content)}
+                    self._name(said, item)
+                    self._messages.append(said)
                 case Reasoning():
                     if item.state.get("provider") == self._provider:
                         self._think(item, current=position > last_user)
@@ -245,10 +248,13 @@ class Conversation:
     def _role(self, role: str) -> str:
         return "system" if role == "developer" and not self._vendor.developer else role
 
-    def _name(self, message: Message) -> Json:
-        return {"name": message.name} if message.name and self._vendor.names else {}
+    def _name(self, said: Json, message: Message) -> None:
+        if message.name and self._vendor.names:
+            said["name"] = message.name
 
     def _assistant_content(self, message: Message) -> Any:
+        if len(message.content) == 1 and type(only := message.content[0]) is Text:
+            return only.text
         if self._vendor.refusals and any(isinstance(part, Refusal) for part in message.content):
             return [
                 {"type": "refusal", "refusal": part.text}

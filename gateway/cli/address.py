@@ -4,15 +4,16 @@ The lock is flock's: the kernel drops it with the process, however that dies, so
 """
 
 import fcntl
+import http.client
 import os
+import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import aiohttp
-
 NAME = "address"
-PATIENCE = aiohttp.ClientTimeout(total=5)
+PATIENCE = 5.0
+"""Seconds."""
 
 
 def url_of(host: str, port: int) -> str:
@@ -52,10 +53,12 @@ def published_in(data: Path) -> str:
     return ""
 
 
-async def is_homeport(session: aiohttp.ClientSession, url: str) -> bool:
-    """Whether a Homeport that is well answers there."""
+def is_homeport(url: str) -> bool:
+    """Whether a Homeport that is well answers there. For a thread: it waits for as long as `PATIENCE`."""
+    # What listens here is not asked by way of a proxy. No aiohttp: a start would wait for its import.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        async with session.get(f"{url}/healthz", timeout=PATIENCE) as answer:
+        with direct.open(f"{url}/healthz", timeout=PATIENCE) as answer:
             return answer.status == 200 and "openai-processing-ms" in answer.headers
-    except (aiohttp.ClientError, TimeoutError):
+    except (OSError, http.client.HTTPException, ValueError):
         return False

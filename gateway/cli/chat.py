@@ -42,7 +42,7 @@ async def _chat(settings: Settings, agent: str, message: str | None, url: str | 
             # As the gateway says it, and as OpenAI's clients are given it.
             url = url.rstrip("/").removesuffix("/v1")
         else:
-            url = await running(session, settings, key) or await stack.enter_async_context(own_gateway(settings))
+            url = await running(settings, key) or await stack.enter_async_context(own_gateway(settings))
         session.headers["authorization"] = f"Bearer {key or local_key(settings)}"
         await known(session, url, agent)
         conversation = await post(session, f"{url}/v1/conversations", {})
@@ -93,17 +93,17 @@ async def ask(prompt: str = "[bold cyan]you >[/] ") -> str:
         return ""
 
 
-async def running(session: aiohttp.ClientSession, settings: Settings, key: str | None) -> str:
+async def running(settings: Settings, key: str | None) -> str:
     """Where the gateway of this data folder listens; for who brings a key, also one at the address of the settings.
 
     Empty if there is none. This machine's own key goes to nobody else: its own gateway alone knows it.
     """
     if url := published_in(settings.data):
-        if not await is_homeport(session, url):
+        if not await asyncio.to_thread(is_homeport, url):
             raise GatewayError(f"The gateway of {settings.data} should be at {url}, and does not answer there.")
         return url
     url = url_of(settings.host, settings.port)
-    return url if key and await is_homeport(session, url) else ""
+    return url if key and await asyncio.to_thread(is_homeport, url) else ""
 
 
 @asynccontextmanager

@@ -2,20 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from gateway.local_model import needs, weights
+from gateway.local_model import needs, pulling, weights
 from gateway.settings import weights_folder
 
 console = Console(highlight=False)
-
-
-def weights_path(environ: Mapping[str, str]) -> Path:
-    return weights.status(weights_folder(environ)).path
 
 
 def pull(environ: Mapping[str, str]) -> None:
@@ -38,7 +33,7 @@ def pull(environ: Mapping[str, str]) -> None:
         def show(done: int, total: int, phase: str) -> None:
             progress.update(bar, completed=done, total=total, description=phase[:40])
 
-        path = asyncio.run(weights.pull(folder, show))
+        path = asyncio.run(pulling.pull(folder, show))
     console.print(f"[green]✓[/] {path}, sha256 checked")
 
 

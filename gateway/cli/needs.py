@@ -7,15 +7,15 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.agents.spec import AgentSpec
-from gateway.cli.models import weights_path
 from gateway.errors import ProviderRefused
 from gateway.local_model.needs import steps
+from gateway.local_model.weights import status
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.local import LocalProvider
 from gateway.providers.missing import missing, missing_anywhere
 from gateway.providers.targets import named_vendor, provider_of
 from gateway.providers.vendors import VENDORS
-from gateway.settings import LOCAL_MODEL, Settings
+from gateway.settings import LOCAL_MODEL, Settings, weights_folder
 from gateway.slow_import import import_now
 from gateway.tools.settings import ServerSettings
 
@@ -149,7 +149,7 @@ def model_missing(settings: Settings, model: str) -> str:
 
 
 def local_missing(settings: Settings, model: str) -> str:
-    left = steps(weights_path(settings.environment))
+    left = steps(status(weights_folder(settings.environment)).path)
     if not left:
         return ""
     run = " and ".join(f"`{step}`" for step in left)

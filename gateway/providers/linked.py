@@ -7,12 +7,16 @@ import asyncio
 import base64
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gateway.errors import InvalidRequest, ProviderRefused
-from gateway.guarded_fetch import Fetched, Room, fetch
 from gateway.items import File, Image, Item, Message, Part, Text
 from gateway.ports import ModelCall
 from gateway.providers.targets import Target
+from gateway.slow_import import import_slowly
+
+if TYPE_CHECKING:
+    from gateway.guarded_fetch import Fetched
 
 MOST_LINKS = 20
 """URLs of one run, which together have no more bytes than a single one may: they are all in memory at once."""
@@ -38,13 +42,15 @@ async def contents(
     """What is at these URLs, within what others that were `read` leave. Raises ProviderRefused."""
     if len(read) + len(unread) > MOST_LINKS:
         raise ProviderRefused(f"More than {MOST_LINKS} URLs are not read.", param="url", code="invalid_url")
-    room = Room()
+    # It brings aiohttp, which a start does without.
+    guarded = await import_slowly("gateway.guarded_fetch")
+    room = guarded.Room()
     # In base64 three bytes are four characters.
     room.left -= sum(map(len, read.values())) * 3 // 4
     try:
         async with asyncio.TaskGroup() as reading:
             tasks = {
-                (url, kind): reading.create_task(fetch(url, IMAGES if kind == "image" else FILES, hosts, room))
+                (url, kind): reading.create_task(guarded.fetch(url, IMAGES if kind == "image" else FILES, hosts, room))
                 for url, kind in unread
             }
     except* InvalidRequest as errors:
@@ -53,7 +59,7 @@ async def contents(
     return await asyncio.to_thread(as_data, {link: task.result() for link, task in tasks.items()})
 
 
-def as_data(fetched: dict[tuple[str, str], Fetched]) -> dict[tuple[str, str], str]:
+def as_data(fetched: "dict[tuple[str, str], Fetched]") -> dict[tuple[str, str], str]:
     """As data: URLs. For a thread: they may be megabytes."""
     return {key: f"data:{it.kind};base64,{base64.b64encode(it.content).decode()}" for key, it in fetched.items()}
 

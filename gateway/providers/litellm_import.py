@@ -15,7 +15,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from gateway.providers.litellm_requests import Caller, Listener, listened
+from gateway.providers.litellm_callers import Caller, Listener
 from gateway.slow_import import import_now
 
 BEFORE_IMPORT = {
@@ -29,6 +29,8 @@ BEFORE_IMPORT = {
 
 WARNINGS = (r"Items? .* on TypedDict class", r"Accessing the 'model_\w+' attribute on the instance is deprecated")
 """What pydantic says of LiteLLM's own types, at its import and in its calls."""
+
+REQUESTS = "gateway.providers.litellm_requests"
 
 TRANSPORT = "litellm.llms.custom_httpx.aiohttp_transport"
 
@@ -46,6 +48,7 @@ class LiteLLM:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._module: Any = None
+        self._requests: Any = None
         self._listener: Listener | None = None
 
     async def module(self) -> Any:
@@ -64,11 +67,16 @@ class LiteLLM:
         finally:
             self._listener.reset(before)
 
+    def received(self, status: int, body: bytes) -> Any:
+        """A whole answer as LiteLLM's transformations are given one. It must have been loaded."""
+        return self._requests.received(status, body)
+
     def _load(self) -> None:
         with self._lock:
             if self._module is None:
                 module = prepared(import_now, os.environ)
-                self._listener = listened(import_now(TRANSPORT).LiteLLMAiohttpTransport)
+                self._requests = import_now(REQUESTS)
+                self._listener = self._requests.listened(import_now(TRANSPORT).LiteLLMAiohttpTransport)
                 read_bare_calls(import_now(GEMINI).VertexGeminiConfig)
                 self._module = module
 

@@ -18,8 +18,8 @@ from gateway.events import ModelEvent
 from gateway.ports import ModelCall
 from gateway.providers.answers import Reader, decoder
 from gateway.providers.chat_body import Json, chat_body, tool_body
+from gateway.providers.litellm_callers import Caller
 from gateway.providers.litellm_import import LiteLLM, variables
-from gateway.providers.litellm_requests import Caller
 from gateway.providers.litellm_shapes import as_chunk, fitted, from_exception
 from gateway.providers.sent import as_sent
 from gateway.providers.targets import Answer, Target

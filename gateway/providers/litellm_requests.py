@@ -4,37 +4,21 @@ Its own hooks tell what it was given, its transport what becomes of that. Most v
 its HTTP transport. That class is made to tell each request to whoever waits for it in its context, and to hold the
 answer to the limits of the other lanes; it leaves the calls of others alone. A vendor that is asked by another way is
 not heard.
+
+`litellm_import` imports this when LiteLLM is there: httpx, whose classes these are, has then been paid for.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from gateway.providers.answers import LARGEST_BODY, LARGEST_ERROR
+from gateway.providers.answers import LARGEST_ERROR
+from gateway.providers.litellm_callers import Caller, Listener
 from gateway.providers.sse import EventBlocks
 from gateway.providers.transport import broken
 from gateway.providers.vendor_errors import too_large
-
-Told = Callable[[str, bytes], None]
-"""Takes the URL and the body of a request that is about to be sent."""
-
-
-@dataclass(slots=True)
-class Caller:
-    """Who asks a `provider` in a context. `told` is told of its requests; `live`: the answer may be a stream of events,
-    and otherwise has at most so many bytes. `answered`: the last request was answered, and with no error."""
-
-    provider: str
-    told: Told | None = None
-    live: bool = False
-    most: int = LARGEST_BODY
-    answered: bool = False
-
-
-Listener = ContextVar[Caller | None]
 
 NAME = "homeport_listener"
 
@@ -100,6 +84,11 @@ class Bounded(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+def received(status: int, body: bytes) -> httpx.Response:
+    """A whole answer as LiteLLM's transformations are given one."""
+    return httpx.Response(status, content=body)
 
 
 def is_question(request: Any) -> bool:

@@ -47,7 +47,8 @@ from gateway.providers.targets import (
     target_of,
 )
 from gateway.providers.transformed import Transformed
-from gateway.providers.transport import AiohttpTransport, Transport
+from gateway.providers.transport import Transport
+from gateway.slow_import import import_now
 
 Said = TypeVar("Said")
 
@@ -84,7 +85,7 @@ class ProviderRouter:
         self._fetch_hosts = fetch_hosts
         self._targets: dict[str, Target] = {}
         behind_proxy = any(keys.get(name) for name in PROXIES)
-        self._transport: Transport = AiohttpTransport(proxies=True) if behind_proxy else PooledTransport()
+        self._transport: Transport = proxied() if behind_proxy else PooledTransport()
         self._litellm = LiteLLM()
         self._wire = OpenAIWire(self._transport)
         self._lanes: dict[Lane, LaneClient] = {
@@ -259,6 +260,11 @@ class OnWire:
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 MOST_TARGETS = 1024
 """Models remembered; a client with leave for `*` could name any number."""
+
+
+def proxied() -> Transport:
+    """aiohttp's client knows proxies. Its import is a tenth of a start, and few gateways are behind one."""
+    return import_now("gateway.providers.aiohttp_transport").AiohttpTransport(proxies=True)
 
 
 def with_defaults(call: ModelCall, target: Target) -> ModelCall:

@@ -10,7 +10,6 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import orjson
 
 from gateway.errors import ProviderError
@@ -95,11 +94,11 @@ class Request:
     def chunk(self, event: Json) -> Json:
         return as_chunk(self.iterator.chunk_parser(event))
 
-    def whole(self, status: int, body: bytes) -> Json:
-        """An answer that did not come as a stream."""
+    def whole(self, answer: Any) -> Json:
+        """An answer that did not come as a stream (`LiteLLM.received`)."""
         response = self.config.transform_response(
             model=self.model,
-            raw_response=httpx.Response(status, content=body),
+            raw_response=answer,
             model_response=self.new_response(),
             logging_obj=SimpleNamespace(post_call=ignore, pre_call=ignore, model_call_details={}, optional_params={}),
             request_data=self.data,
@@ -181,7 +180,7 @@ class TransformedAnswer(EventReader):
         answer = self._object(body)
         if answer.get("error"):
             raise from_body(self._target.provider.name, answer, secrets=self._target.secrets)
-        self._decoder.feed(self._guarded(self._request.whole, status, body), out)
+        self._decoder.feed(self._guarded(self._request.whole, self._litellm.received(status, body)), out)
         if answer.get("type") == "message":
             self._finish(answer, out)
         self._decoder.end(out)

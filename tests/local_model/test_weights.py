@@ -9,8 +9,9 @@ import anyio
 import pytest
 from aiohttp import web
 
-from gateway.local_model.sources import Publisher, Weights, Wheels
-from gateway.local_model.weights import QWEN_CODER, SOURCES, WeightsError, pull, remove, status, verify
+from gateway.local_model.pulling import SOURCES, WeightsError, pull
+from gateway.local_model.sources import Publisher, Wheels
+from gateway.local_model.weights import QWEN_CODER, Weights, remove, status, verify
 
 pytestmark = pytest.mark.anyio
 

@@ -1,6 +1,8 @@
 """The shape of the code base is tested like any other promise. There is no exemption list."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,16 @@ def test_litellm_is_loaded_by_name_and_late(path):
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
     assert [name for name in names if name.partition(".")[0] == "litellm"] == []
+
+
+def test_a_start_waits_for_no_import_that_it_can_do_without():
+    code = (
+        "import sys, gateway.cli.main, gateway.cli.serve\n"
+        "print([m for m in ('aiohttp', 'httpx', 'mcp', 'litellm', 'onnxruntime') if m in sys.modules])"
+    )
+    # In a process of its own: this one has imported them all.
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_no_folder_is_a_drawer_for_everything():

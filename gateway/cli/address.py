@@ -6,14 +6,14 @@ The lock is flock's: the kernel drops it with the process, however that dies, so
 import fcntl
 import http.client
 import os
-import urllib.request
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 NAME = "address"
 PATIENCE = 5.0
-"""Seconds."""
+"""Seconds that a silence may last."""
 
 
 def url_of(host: str, port: int) -> str:
@@ -54,11 +54,13 @@ def published_in(data: Path) -> str:
 
 
 def is_homeport(url: str) -> bool:
-    """Whether a Homeport that is well answers there. For a thread: it waits for as long as `PATIENCE`."""
-    # What listens here is not asked by way of a proxy. No aiohttp: a start would wait for its import.
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """Whether a Homeport that is well answers there. For a thread: it waits for the answer."""
+    # No aiohttp: a start would wait for its import. Nor a proxy: what listens here is asked directly.
     try:
-        with direct.open(f"{url}/healthz", timeout=PATIENCE) as answer:
+        where = urlsplit(url)
+        with closing(http.client.HTTPConnection(where.hostname or "", where.port, timeout=PATIENCE)) as connection:
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
             return answer.status == 200 and "openai-processing-ms" in answer.headers
     except (OSError, http.client.HTTPException, ValueError):
         return False

@@ -19,6 +19,7 @@ from gateway.apis._bounded import bounded
 from gateway.apis._edge import Edge
 from gateway.apis._wire import json_response
 from gateway.apis.chat import routes as chat
+from gateway.apis.responses import routes as responses
 from gateway.embedding import LOCAL_EMBEDDER
 from gateway.engine import Engine
 from gateway.local_model.server import LocalModel
@@ -88,7 +89,11 @@ def build_app(settings: Settings, provider: Provider | None = None) -> ASGIApp:
 
     # A relayed request passes no rules, so it is only relayed if none of them would look at it.
     relay = models if not input_rules else None
-    able = {"chat": partial(chat.routes, relay=relay), "embeddings": partial(embeddings.routes, embedder=models)}
+    able = {
+        "chat": partial(chat.routes, relay=relay),
+        "responses": partial(responses.routes, relay=relay),
+        "embeddings": partial(embeddings.routes, embedder=models),
+    }
     dialects = DIALECTS | able
     routes = [route for dialect in dialects.values() for route in dialect(runs, catalog, store)]
     routes += probes(settings)

@@ -160,8 +160,12 @@ class Relayed(Protocol):
         ...
 
 
+RelayedWire = Literal["openai", "responses"]
+"""What is relayed: OpenAI's chat completions, or its Responses."""
+
+
 class RelayedModel(Protocol):
-    """A model that speaks the wire of OpenAI's chat completions."""
+    """A model that speaks a wire of the clients'."""
 
     @property
     def openai(self) -> bool:
@@ -177,9 +181,9 @@ class RelayedModel(Protocol):
 
 
 class Relay(Protocol):
-    """What a provider may be able to do besides: pass a chat completion on, unread, in both directions."""
+    """What a provider may be able to do besides: pass a request on, unread, in both directions."""
 
-    async def relayed_model(self, model: str) -> RelayedModel | None:
+    async def relayed_model(self, model: str, wire: RelayedWire) -> RelayedModel | None:
         """None where the model does not speak that wire. Raises ProviderError."""
         ...
 

@@ -13,7 +13,7 @@ from gateway.events import ModelEvent
 from gateway.ports import ModelCall
 from gateway.providers.answers import EventReader, decoder
 from gateway.providers.chat_body import ToolEncoder, chat_body, tool_body
-from gateway.providers.relay import RelayAnswer, relayed_body
+from gateway.providers.relayed_chat import RelayedCompletion, needs_openai, relayed_body
 from gateway.providers.sse import SseParser
 from gateway.providers.targets import Answer, Target
 from gateway.providers.transport import Endpoint, Reply, Transport
@@ -63,8 +63,12 @@ class OpenAIWire:
         return WireAnswer(self._endpoints, orjson.dumps(body), call, target)
 
     def relay(self, given: Mapping[str, Any], target: Target) -> Answer[bytes]:
-        """Hand the client's own request on. See `relay`."""
-        return RelayAnswer(self._endpoints.of(target), relayed_body(given, target), given, target)
+        """See `relay.RelayLane`."""
+        return RelayedCompletion(self._endpoints.of(target), relayed_body(given, target), given, target)
+
+    def needs_openai(self, given: Mapping[str, Any]) -> bool:
+        """See `relay.RelayLane`."""
+        return needs_openai(given)
 
 
 def wire_headers(target: Target) -> dict[str, str]:

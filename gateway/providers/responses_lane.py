@@ -3,12 +3,16 @@
 Request, transport and decoding are our own, as in `openai_wire`; LiteLLM is not imported here.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import orjson
 
 from gateway.events import ModelEvent
 from gateway.ports import ModelCall
 from gateway.providers.chat_body import ToolEncoder
 from gateway.providers.openai_wire import Endpoints, PostedAnswer
+from gateway.providers.relayed_response import RelayedResponse, needs_openai, relayed_body
 from gateway.providers.responses_body import function_tool, responses_body
 from gateway.providers.responses_events import ResponsesDecoder
 from gateway.providers.targets import Answer, Target
@@ -28,6 +32,14 @@ class ResponsesLane:
         body["stream"] = call.live
         body.update(target.provider.extra)
         return ResponsesAnswer(self._endpoints, orjson.dumps(body), call, target)
+
+    def relay(self, given: Mapping[str, Any], target: Target) -> Answer[bytes]:
+        """See `relay.RelayLane`."""
+        return RelayedResponse(self._endpoints.of(target), relayed_body(given, target), given, target)
+
+    def needs_openai(self, given: Mapping[str, Any]) -> bool:
+        """See `relay.RelayLane`."""
+        return needs_openai(given)
 
 
 class ResponsesAnswer(PostedAnswer):

@@ -22,7 +22,7 @@ from gateway.errors import (
 )
 from gateway.events import ModelEvent
 from gateway.model_requests import RequestLog
-from gateway.ports import ModelCall
+from gateway.ports import ModelCall, RelayedWire
 from gateway.providers.embeddings import BY_LITELLM, EmbeddingLanes, OwnEmbedder, no_vectors
 from gateway.providers.http_client import PooledTransport
 from gateway.providers.linked import with_contents
@@ -31,7 +31,7 @@ from gateway.providers.litellm_lane import LiteLLMLane
 from gateway.providers.lookup import lookup
 from gateway.providers.openai_wire import OpenAIWire
 from gateway.providers.patience import Begun, Patience, whole_by
-from gateway.providers.relay import needs_openai
+from gateway.providers.relay import RelayLane
 from gateway.providers.responses_lane import ResponsesLane
 from gateway.providers.schema_tools import SchemaTools
 from gateway.providers.scripted import ScriptedLane
@@ -87,10 +87,11 @@ class ProviderRouter:
         behind_proxy = any(keys.get(name) for name in PROXIES)
         self._transport: Transport = proxied() if behind_proxy else PooledTransport()
         self._litellm = LiteLLM()
-        self._wire = OpenAIWire(self._transport)
+        chat, responses = OpenAIWire(self._transport), ResponsesLane(self._transport)
+        self._relays: dict[RelayedWire, RelayLane] = {"openai": chat, "responses": responses}
         self._lanes: dict[Lane, LaneClient] = {
-            "openai": self._wire,
-            "responses": ResponsesLane(self._transport),
+            "openai": chat,
+            "responses": responses,
             "transformed": Transformed(self._transport, self._litellm),
             "litellm": LiteLLMLane(self._litellm, keys),
             "scripted": ScriptedLane(),
@@ -116,19 +117,19 @@ class ProviderRouter:
         finally:
             await begun.close()
 
-    async def relayed_model(self, model: str) -> "OnWire | None":
+    async def relayed_model(self, model: str, wire: RelayedWire) -> "OnWire | None":
         """See `ports.Relay`."""
         if model.partition("/")[0] in self._started:
             # Its start may take long, which `stream` leaves to whoever watches the run.
             return None
         target = await self._target(model)
-        speaks = target.lane == "openai" and target.provider.native_tools
-        return OnWire(self, target) if speaks else None
+        speaks = target.lane == wire and target.provider.native_tools
+        return OnWire(self, target, self._relays[wire]) if speaks else None
 
-    async def relay(self, body: dict[str, Any], target: Target) -> Begun[bytes]:
-        """Ask a model of the first lane with the client's own body."""
+    async def relay(self, body: dict[str, Any], target: Target, lane: RelayLane) -> Begun[bytes]:
+        """Ask a model of this lane with the client's own body."""
         started, live = asyncio.get_running_loop().time(), body.get("stream") is True
-        return await self._attempts(partial(self._wire.relay, body), target, started, live=live, waiting=0)
+        return await self._attempts(partial(lane.relay, body), target, started, live=live, waiting=0)
 
     @property
     def embedders(self) -> Sequence[str]:
@@ -243,18 +244,21 @@ class ProviderRouter:
 
 
 class OnWire:
-    """The `ports.RelayedModel` behind a target of the first lane."""
+    """The `ports.RelayedModel` behind a target of a lane that clients speak too."""
 
-    __slots__ = ("_router", "_target", "openai")
+    __slots__ = ("_lane", "_router", "_target", "openai")
 
-    def __init__(self, router: ProviderRouter, target: Target) -> None:
+    def __init__(self, router: ProviderRouter, target: Target, lane: RelayLane) -> None:
         self._router = router
         self._target = target
+        self._lane = lane
         self.openai = target.openai
 
     async def ask(self, body: dict[str, Any]) -> Begun[bytes] | None:
         """See `ports.RelayedModel`."""
-        return None if not self.openai and needs_openai(body) else await self._router.relay(body, self._target)
+        if not self.openai and self._lane.needs_openai(body):
+            return None
+        return await self._router.relay(body, self._target, self._lane)
 
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")

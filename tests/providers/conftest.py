@@ -136,11 +136,12 @@ def relaying_openai(start_gateway, monkeypatch):
     """The same for raw models of `openai`, whose address is OpenAI's own: the way there is a proxy."""
 
     @contextlib.asynccontextmanager
-    async def start(*answers):
+    async def start(*answers, **more):
         async with Upstream(*answers) as upstream:
             monkeypatch.setenv("HTTP_PROXY", upstream.url)
             monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-            provider = ProviderSettings(name="openai", base_url="http://api.openai.com/v1", api_key="sk-secret-1")
+            given = {"name": "openai", "base_url": "http://api.openai.com/v1", "api_key": "sk-secret-1", **more}
+            provider = ProviderSettings(**given)
             settings = {"models": ("openai/*",), "limits": PATIENT, "environment": {"HTTP_PROXY": upstream.url}}
             async with start_gateway(providers={"openai": provider}, **settings) as gateway:
                 yield gateway.http, upstream

@@ -6,7 +6,7 @@ import contextlib
 import httpx
 import pytest
 
-from gateway.apis.chat import relay as chat_relay
+from gateway.apis import _relay
 from gateway.providers.settings import Limits
 from tests.providers.relays import (
     ASK,
@@ -162,7 +162,7 @@ async def test_a_vendor_that_falls_silent_runs_into_a_limit(relaying, limit, cod
 
 
 async def test_a_silent_stream_is_kept_alive_between_its_events(relaying, monkeypatch):
-    monkeypatch.setattr(chat_relay, "PING", 0.01)
+    monkeypatch.setattr(_relay, "PING", 0.01)
     async with relaying(Answer(SSE, stall=ENDS + 20)) as (http, _):
         async with http.stream("POST", "/v1/chat/completions", json=STREAM) as answer:
             read = b""

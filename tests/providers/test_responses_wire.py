@@ -95,11 +95,11 @@ async def ended(gateway, *, stream, **asked):
 
 async def test_a_client_that_keeps_the_conversation_keeps_the_thought_sealed_and_brings_it_back(answering):
     async with answering(whole(streamed(THOUGHT, SAID)[-1]), whole(streamed(SAID)[-1])) as (gateway, upstream):
-        asked = {"model": "x/m", "store": False, "include": ["reasoning.encrypted_content"]}
+        asked = {"model": "x/m", "include": ["reasoning.encrypted_content"]}
         response = await gateway.openai.responses.create(input="Hi.", **asked)
         kept = [item.to_dict() for item in response.output]
         assert kept[0]["encrypted_content"].startswith("hp1.")
-        await gateway.openai.responses.create(input=[*HI, *kept, *HI], **asked)
+        await gateway.openai.responses.create(input=[*HI, *kept, *HI], store=False, **asked)
     types = [item.get("type") or item["role"] for item in upstream.requests[1].body["input"]]
     assert types == ["user", "reasoning", "message", "user"]
     assert upstream.requests[1].body["input"][1]["encrypted_content"] == "proof"

@@ -14,7 +14,7 @@ from gateway.apis._wire import EventStream, begun, json_response, owner_of, pars
 from gateway.apis.chat import stored
 from gateway.apis.chat.approvals import resumed
 from gateway.apis.chat.choices import SideBySideChunks, choice_ids, choices, refuse_copies
-from gateway.apis.chat.relay import RawModels
+from gateway.apis.chat.relay import RelayedCompletions
 from gateway.apis.chat.resent import continued
 from gateway.apis.chat.schema import ChatRequest
 from gateway.apis.chat.to_turn import to_turn
@@ -29,7 +29,7 @@ class Completions:
     """Makes completions. `raw_models` answers where it can, and where no key asks for an answer to be kept; the models
     it leaves are agents without instructions."""
 
-    def __init__(self, runs: Runs, catalog: Catalog, store: Store, raw_models: RawModels | None) -> None:
+    def __init__(self, runs: Runs, catalog: Catalog, store: Store, raw_models: RelayedCompletions | None) -> None:
         self._runs = runs
         self._catalog = catalog
         self._store = store
@@ -104,6 +104,6 @@ async def side_by_side(started: Sequence[Run], request: Request, *, stream: bool
 
 
 def routes(runs: Runs, catalog: Catalog, store: Store, relay: Relay | None = None) -> list[BaseRoute]:
-    raw_models = RawModels(relay, catalog) if relay is not None else None
+    raw_models = RelayedCompletions(relay, catalog) if relay is not None else None
     create = Completions(runs, catalog, store, raw_models).create
     return [Route("/v1/chat/completions", create, methods=["POST"]), *stored.routes(runs, store)]

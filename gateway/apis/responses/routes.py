@@ -31,6 +31,7 @@ from gateway.apis._wire import (
 from gateway.apis.responses.compact import compaction, to_compact
 from gateway.apis.responses.fold import fold, left_open, read_back
 from gateway.apis.responses.prompts import agent_of
+from gateway.apis.responses.relay import RelayedResponses
 from gateway.apis.responses.schema import CompactRequest, ResponsesRequest
 from gateway.apis.responses.socket import ResponsesSocket
 from gateway.apis.responses.steering import Steering
@@ -39,7 +40,7 @@ from gateway.apis.responses.to_turn import to_turn
 from gateway.errors import GatewayError, InvalidRequest, NotFound
 from gateway.events import RunFailed
 from gateway.items import Item
-from gateway.ports import Turn
+from gateway.ports import Relay, Turn
 from gateway.runs import Run, Runs
 from gateway.storage import Store, StoredTurn
 
@@ -59,17 +60,24 @@ def unknown_start(turn: Turn) -> GatewayError:
 
 
 class Responses:
-    """The operations. Another key's response is not found, as if it did not exist."""
+    """The operations. Another key's response is not found, as if it did not exist.
 
-    def __init__(self, runs: Runs, catalog: Catalog, store: Store) -> None:
+    `raw_models` answers what it can where no key asks for an answer to be kept."""
+
+    def __init__(self, runs: Runs, catalog: Catalog, store: Store, raw_models: RelayedResponses | None) -> None:
         self._runs = runs
         self._catalog = catalog
         self._store = store
+        self._raw_models = raw_models
         self._keys = IdempotencyKeys(runs, store)
 
     async def create(self, request: Request) -> Response:
         content = await read_body(request)
         async with self._keys.asked(request, content) as asked:
+            if asked.key is None and self._raw_models is not None:
+                relayed = await self._raw_models.answer(request, content)
+                if relayed is not None:
+                    return relayed
             known = await self._keys.runs(asked) if asked.made else ()
             run = known[0] if known else await self._begin(request, content, asked)
         if known:
@@ -232,8 +240,8 @@ def is_set(query: Mapping[str, str], name: str) -> bool:
     return given == "true"
 
 
-def routes(runs: Runs, catalog: Catalog, store: Store) -> list[BaseRoute]:
-    api = Responses(runs, catalog, store)
+def routes(runs: Runs, catalog: Catalog, store: Store, relay: Relay | None = None) -> list[BaseRoute]:
+    api = Responses(runs, catalog, store, RelayedResponses(relay, catalog) if relay is not None else None)
     return [
         Route("/v1/responses", api.create, methods=["POST"]),
         WebSocketRoute("/v1/responses", api.connect),

@@ -69,7 +69,29 @@ class PromptReference(StrictModel):
     variables: JsonObject | None = None
 
 
-class ResponsesRequest(StrictModel):
+class Settings(StrictModel):
+    """Fields whose values mean the same to an agent and to OpenAI's own models."""
+
+    instructions: str | None = None
+    stream: bool | None = None
+    background: bool | None = None
+    stream_options: Obfuscation | None = None
+    parallel_tool_calls: bool | None = None
+    max_tool_calls: int | None = Field(None, ge=1, le=LARGEST)
+    max_output_tokens: int | None = Field(None, ge=16, le=LARGEST)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    metadata: dict[str, str] | None = Field(None, fail_fast=True)
+    user: str | None = None
+    safety_identifier: str | None = Field(None, max_length=64)
+    prompt_cache_key: str | None = None
+    prompt_cache_options: CacheOptions | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    moderation: Moderation | None = None
+
+
+class ResponsesRequest(Settings):
     """https://platform.openai.com/docs/api-reference/responses/create, as far as this release serves it.
 
     `tools` and `tool_choice` are read by `tools.py`. Checked but without effect: `stream_options`,
@@ -80,36 +102,59 @@ class ResponsesRequest(StrictModel):
     model: str | None = None
     prompt: PromptReference | None = None
     input: str | Annotated[Several[dict[str, Any]], Field(max_length=MOST_ITEMS)] | None = None
-    instructions: str | None = None
     previous_response_id: str | None = None
     conversation: Annotated[str | ConversationReference | None, BeforeValidator(conversation_named)] = None
-    stream: bool | None = None
     store: bool | None = None
-    background: bool | None = None
-    stream_options: Obfuscation | None = None
     include: Several[Included] | None = Field(None, max_length=MOST_TOOLS)
     tools: Several[dict[str, Any]] | None = Field(None, max_length=MOST_TOOLS)
     tool_choice: Any = None
-    parallel_tool_calls: bool | None = None
-    max_tool_calls: int | None = Field(None, ge=1, le=LARGEST)
-    max_output_tokens: int | None = Field(None, ge=16, le=LARGEST)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, ge=0, le=1)
-    top_logprobs: int | None = Field(None, ge=0, le=20)
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
     truncation: Literal["auto", "disabled"] | None = None
     context_management: Several[ContextManagement] | None = Field(None, min_length=1, max_length=MOST_TOOLS)
-    metadata: dict[str, str] | None = Field(None, fail_fast=True)
-    user: str | None = None
-    safety_identifier: str | None = Field(None, max_length=64)
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
-    prompt_cache_key: str | None = None
-    prompt_cache_options: CacheOptions | None = None
-    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
-    moderation: Moderation | None = None
     access_programs: AccessPrograms | None = None
     image: ImageOptions | None = None
+
+
+class RelayedItem(StrictModel):
+    role: str | None = None
+    content: str | list[Any] | None = None
+
+
+class RelayedRequest(StrictModel):
+    """What is checked of a request before it is handed on to any server: what none of them takes, and what the gateway
+    itself goes by."""
+
+    input: str | Annotated[Several[RelayedItem], Field(max_length=MOST_ITEMS)]
+    stream: bool | None = None
+    background: bool | None = None
+    stream_options: dict[str, Any] | None = None
+
+
+class ItemToOpenAI(StrictModel):
+    """Which parts a message may have is not known here: OpenAI adds some."""
+
+    role: Literal["system", "developer", "user", "assistant"] | None = None
+    content: str | list[Any] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    output: str | list[Any] | None = None
+
+
+class RequestToOpenAI(Settings):
+    """What is checked of a request before it is handed on to OpenAI.
+
+    The last fields are objects, lists and words that it adds to; of these only the type is checked.
+    """
+
+    input: str | Annotated[Several[ItemToOpenAI], Field(max_length=MOST_ITEMS)]
+    include: Several[str] | None = None
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    truncation: str | None = None
+    service_tier: str | None = None
 
 
 class CompactRequest(StrictModel):

@@ -1,6 +1,6 @@
 """The body of POST /v1/responses. Unknown fields are ignored: OpenAI adds some every month."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AliasChoices, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -117,9 +117,19 @@ class ResponsesRequest(Settings):
     image: ImageOptions | None = None
 
 
+def text_or_parts(value: object) -> object:
+    """Told in one piece what is wrong, as `conversation_named`: the input may be a text itself."""
+    if value is None or isinstance(value, str | list):
+        return cast(object, value)
+    raise PydanticCustomError("parts_type", "Input should be a string or an array")
+
+
+TextOrParts = Annotated[Any, BeforeValidator(text_or_parts)]
+
+
 class RelayedItem(StrictModel):
     role: str | None = None
-    content: str | list[Any] | None = None
+    content: TextOrParts = None
 
 
 class RelayedRequest(StrictModel):
@@ -136,11 +146,11 @@ class ItemToOpenAI(StrictModel):
     """Which parts a message may have is not known here: OpenAI adds some."""
 
     role: Literal["system", "developer", "user", "assistant"] | None = None
-    content: str | list[Any] | None = None
+    content: TextOrParts = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
-    output: str | list[Any] | None = None
+    output: TextOrParts = None
 
 
 class RequestToOpenAI(Settings):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 MODEL, AGENT = "fake/gpt", "bench"
+RESPONSES_MODEL = "told/gpt"
+"""The same at a provider that is asked with Responses."""
 
 _PROMPT = "What is the tallest mountain on Earth? Answer briefly, and say where you know it from."
 _SYSTEM = "You are a helpful assistant. Answer briefly and cite your sources. " * 4
@@ -26,7 +28,7 @@ class Scenario:
     def body(self, cell: "Cell") -> dict[str, Any]:
         prompt = f"{_PROMPT} {cell.directive}".strip()
         # A raw model gets as many words as an agent whose instructions are these.
-        system = _SYSTEM if self.model == MODEL else ""
+        system = _SYSTEM if self.model in (MODEL, RESPONSES_MODEL) else ""
         if self.path == "/v1/responses":
             body: dict[str, Any] = {"model": self.model, "input": prompt}
             body |= {"instructions": system} if system else {}
@@ -64,7 +66,12 @@ FLOOR = Scenario(name="bare pass-through", server="floor", path=CHAT, model=MODE
 SCENARIOS = (
     FLOOR,
     Scenario(name="raw model, chat", server="gateway", path=CHAT, model=MODEL, extra={}),
-    Scenario(name="raw model, responses", server="gateway", path=RESPONSES, model=MODEL, extra={"store": False}),
+    Scenario(
+        name="raw model, responses", server="gateway", path=RESPONSES, model=RESPONSES_MODEL, extra={"store": False}
+    ),
+    Scenario(
+        name="raw model, responses from chat", server="gateway", path=RESPONSES, model=MODEL, extra={"store": False}
+    ),
     Scenario(name="stateless agent, chat", server="gateway", path=CHAT, model=AGENT, extra={}),
     Scenario(name="stateless agent, responses", server="gateway", path=RESPONSES, model=AGENT, extra={"store": False}),
     Scenario(name="stored agent turn, chat", server="gateway", path=CHAT, model=AGENT, extra={"store": True}),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from bench.scenarios import AGENT_DOCUMENT, MODEL
+from bench.scenarios import AGENT_DOCUMENT, MODEL, RESPONSES_MODEL
 
 _READY_LIMIT = 60.0
 _LITELLM_KEY = "sk-bench"
@@ -73,8 +73,12 @@ def gateway(upstream: int, folder: Path) -> Plan:
         agents.mkdir()
         (agents / "bench.yaml").write_text(AGENT_DOCUMENT)
         provider = {"litellm_provider": "openai", "base_url": f"http://127.0.0.1:{upstream}/v1", "api_key": "x"}
+        providers = {
+            MODEL.split("/")[0]: provider,
+            RESPONSES_MODEL.split("/")[0]: {**provider, "lane": "responses"},
+        }
         # JSON is YAML.
-        config.write_text(json.dumps({"providers": {MODEL.split("/")[0]: provider}, "models": [MODEL]}))
+        config.write_text(json.dumps({"providers": providers, "models": [MODEL, RESPONSES_MODEL]}))
     command = [sys.executable, "-m", "gateway"]
     made = subprocess.run(
         [*command, "keys", "create", f"bench-{time.time_ns()}", "--data", str(data)],

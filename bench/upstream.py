@@ -1,10 +1,10 @@
-"""A fake model provider that costs next to nothing: OpenAI's chat completions, as JSON and as a stream.
+"""A fake model provider that costs next to nothing: OpenAI's chat completions and Responses, as JSON and as a stream.
 
 `python -m bench.upstream PORT`. What it answers is said in the prompt, so that it reaches it through any gateway:
 
     [[200 x 0 ms]]               a streamed answer has 200 tokens, written one at a time as fast as they go
     [[100 x 20 ms]]              100 tokens, 20 ms apart; each is the time at which it left (CLOCK_MONOTONIC, in ns)
-    [[call clock__now 2 times]]  first two steps with a tool call each, then the answer
+    [[call clock__now 2 times]]  first two steps with a tool call each, then the answer; not of Responses
 
 Not a test double: it reads no JSON and does not check requests. Tests have `tests/upstream.py`.
 """
@@ -13,6 +13,8 @@ import asyncio
 import re
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import uvloop
@@ -62,11 +64,91 @@ _OPENING = _delta('"role":"assistant","content":""')
 _BURST = [_delta(f'"content":" {TOKEN}{index:04d}"') for index in range(1000)]
 _USAGE_CHUNK = _chunk(f'{{{_ABOUT},"object":"chat.completion.chunk","choices":[],{_TOKENS}}}')
 _END = _chunk("[DONE]") + b"0\r\n\r\n"
+
+
+def _event(kind: str, fields: str, number: int = 0) -> bytes:
+    """One event of a response's stream."""
+    frame = f'event: response.{kind}\ndata: {{"type":"response.{kind}","sequence_number":{number},{fields}}}\n\n'
+    return f"{len(frame):x}\r\n{frame}\r\n".encode()
+
+
+def _told(status: str, output: str) -> str:
+    """A response as OpenAI tells it, with the settings that it was asked with."""
+    usage = (
+        '{"input_tokens":120,"input_tokens_details":{"cached_tokens":0},"output_tokens":80,'
+        '"output_tokens_details":{"reasoning_tokens":0},"total_tokens":200}'
+    )
+    return (
+        f'{{"id":"resp_bench","object":"response","created_at":1760000000,"status":"{status}","background":false,'
+        '"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"model":"gpt",'
+        f'"output":[{output}],"parallel_tool_calls":true,"previous_response_id":null,'
+        '"reasoning":{"effort":null,"summary":null},"service_tier":"default","store":false,"temperature":1.0,'
+        '"text":{"format":{"type":"text"},"verbosity":"medium"},"tool_choice":"auto","tools":[],"top_logprobs":0,'
+        f'"top_p":1.0,"truncation":"disabled","usage":{usage if output else "null"},"user":null,"metadata":{{}}}}'
+    )
+
+
+def _item(status: str, content: str) -> str:
+    return f'{{"id":"msg_bench","type":"message","status":"{status}","content":[{content}],"role":"assistant"}}'
+
+
+def _part(text: str) -> str:
+    return f'{{"type":"output_text","annotations":[],"logprobs":[],"text":"{text}"}}'
+
+
+_AT = '"item_id":"msg_bench","output_index":0,"content_index":0'
+
+
+def _text_delta(text: str, number: int = 0) -> bytes:
+    return _event("output_text.delta", f'{_AT},"delta":"{text}","logprobs":[]', number)
+
+
+_SAID = _item("completed", _part(TEXT))
+_WHOLE = _response(_told("completed", _SAID))
+_BEGUN = (
+    _event("created", f'"response":{_told("in_progress", "")}', 0)
+    + _event("in_progress", f'"response":{_told("in_progress", "")}', 1)
+    + _event("output_item.added", f'"output_index":0,"item":{_item("in_progress", "")}', 2)
+    + _event("content_part.added", f'{_AT},"part":{_part("")}', 3)
+)
+_TEXT_BURST = [_text_delta(f" {TOKEN}{index:04d}", 4 + index) for index in range(1000)]
+_DONE = (
+    _event("output_text.done", f'{_AT},"logprobs":[],"text":"{TEXT}"', 1004)
+    + _event("content_part.done", f'{_AT},"part":{_part(TEXT)}', 1005)
+    + _event("output_item.done", f'"output_index":0,"item":{_SAID}', 1006)
+    + _event("completed", f'"response":{_told("completed", _SAID)}', 1007)
+    + b"0\r\n\r\n"
+)
 _OK, _NOT_FOUND, _LENGTH_REQUIRED = (
     _response('{"status":"ok"}'),
     _response('{"error":{"message":"not found"}}', "404 Not Found"),
     _response('{"error":{"message":"length required"}}', "411 Length Required"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wire:
+    """How an answer is said: whole, or its beginning, its tokens (`burst` are ready made), and its end."""
+
+    answer: bytes
+    opening: bytes
+    burst: Sequence[bytes]
+    delta: Callable[[str], bytes]
+    ending: Callable[[bytes], bytes]
+
+
+def _chat_ending(body: bytes, finish: bytes) -> bytes:
+    return finish + (_USAGE_CHUNK if _USAGE.search(body) else b"") + _END
+
+
+_CHAT = _Wire(
+    answer=_ANSWER,
+    opening=_OPENING,
+    burst=_BURST,
+    delta=lambda text: _delta(f'"content":"{text}"'),
+    ending=lambda body: _chat_ending(body, _delta("", '"stop"')),
+)
+_RESPONSES = _Wire(answer=_WHOLE, opening=_BEGUN, burst=_TEXT_BURST, delta=_text_delta, ending=lambda body: _DONE)
 
 
 class _Connection(asyncio.Protocol):
@@ -98,49 +180,50 @@ class _Connection(asyncio.Protocol):
             if head.startswith(b"GET"):
                 self.transport.write(_OK)
             elif b"/chat/completions " in head:
-                self._answer(body)
+                self._answer_chat(body)
+            elif b"/responses " in head:
+                self._answer(_RESPONSES, body)
             else:
                 self.transport.write(_NOT_FOUND)
 
-    def _answer(self, body: bytes) -> None:
-        streamed = _STREAM.search(body) is not None
+    def _answer_chat(self, body: bytes) -> None:
         calls = _CALLS.search(body)
         done = len(_TOOL_RESULT.findall(body)) if calls else 0
-        if calls and done < int(calls[2]):
-            call = _CALL % (done, calls[1].decode())
-            if streamed:
-                call = f'"tool_calls":[{{"index":0,{call[1:]}]'
-                self.transport.write(_STREAM_HEAD + _OPENING + _delta(call) + _delta("", '"tool_calls"'))
-                self._finish(body, finish=b"")
-            else:
-                self.transport.write(_completion(f'"content":null,"tool_calls":[{call}]', "tool_calls"))
-        elif streamed:
+        if calls is None or done >= int(calls[2]):
+            self._answer(_CHAT, body)
+            return
+        call = _CALL % (done, calls[1].decode())
+        if _STREAM.search(body):
+            call = f'"tool_calls":[{{"index":0,{call[1:]}]'
+            said = _STREAM_HEAD + _OPENING + _delta(call) + _delta("", '"tool_calls"')
+            self.transport.write(said + _chat_ending(body, b""))
+        else:
+            self.transport.write(_completion(f'"content":null,"tool_calls":[{call}]', "tool_calls"))
+
+    def _answer(self, wire: _Wire, body: bytes) -> None:
+        if _STREAM.search(body):
             pace = _PACE.search(body)
             count, every = (int(pace[1]), int(pace[2]) / 1000) if pace else (16, 0.0)
             self.busy = True
-            self.transport.write(_STREAM_HEAD + _OPENING)
-            self._token(body, 0, count, every, self.loop.time() + every)
+            self.transport.write(_STREAM_HEAD + wire.opening)
+            self._token(wire, body, 0, count, every, self.loop.time() + every)
         else:
-            self.transport.write(_ANSWER)
+            self.transport.write(wire.answer)
 
-    def _token(self, body: bytes, index: int, count: int, every: float, due: float) -> None:
+    def _token(self, wire: _Wire, body: bytes, index: int, count: int, every: float, due: float) -> None:
         if self.transport.is_closing():
             return
         if index == count:
-            self._finish(body, _delta("", '"stop"'))
+            self.transport.write(wire.ending(body))
+            self.busy = False
+            self._next()
         elif every:
             # The first is due at once, so that time to first token is the gateway's own.
-            self.transport.write(_delta(f'"content":" {TOKEN}{time.monotonic_ns()}"'))
-            self.loop.call_at(due, self._token, body, index + 1, count, every, due + every)
+            self.transport.write(wire.delta(f" {TOKEN}{time.monotonic_ns()}"))
+            self.loop.call_at(due, self._token, wire, body, index + 1, count, every, due + every)
         else:
-            self.transport.write(_BURST[index % len(_BURST)])
-            self.loop.call_soon(self._token, body, index + 1, count, every, due)
-
-    def _finish(self, body: bytes, finish: bytes) -> None:
-        usage = _USAGE_CHUNK if _USAGE.search(body) else b""
-        self.transport.write(finish + usage + _END)
-        self.busy = False
-        self._next()
+            self.transport.write(wire.burst[index % len(wire.burst)])
+            self.loop.call_soon(self._token, wire, body, index + 1, count, every, due)
 
 
 async def serve(port: int) -> None:

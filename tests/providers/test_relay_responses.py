@@ -198,6 +198,7 @@ async def test_a_vendor_that_does_not_stream_is_a_stream_of_few_events(answering
 ENGINES = [
     {"store": True},
     {"store": None},
+    {"store": True, "odd": {"store": False}},
     {"previous_response_id": "resp_none"},
     {"conversation": "conv_none"},
     {"prompt": {"id": "none"}},

@@ -1,7 +1,7 @@
 """What is promised of approvals, context, raw models and the fields of a response. See `requirements.py`."""
 
 from tests.compat.promised import elsewhere
-from tests.compat.requirement import REFERENCE
+from tests.compat.requirement import REFERENCE, Requirement
 
 EXTENSION = "Homeport, in OpenAI's style: "
 AGENT = "Homeport: `context` of an agent document"
@@ -16,6 +16,8 @@ SOCKET = "tests/apis/test_socket.py::"
 STEERING = "tests/apis/test_steering.py::"
 LINKED = "tests/providers/test_linked.py::"
 PATHS = "tests/compat/test_checklist_paths.py::"
+RELAYED = "tests/providers/test_relay_responses.py::"
+BROKEN = "tests/providers/test_relay_responses_faults.py::"
 
 FEATURES = (
     elsewhere(
@@ -51,11 +53,32 @@ FEATURES = (
         "raw-models",
         "Models",
         EXTENSION + "`models` of the settings",
-        "A model that the settings list, by name or wildcard, answers without an agent; a chat completion of it is "
-        "passed on to a provider of OpenAI's wire with every field, and its answer comes back byte for byte.",
+        "A model that the settings list, by name or wildcard, answers without an agent; what is asked of "
+        "it is passed on to a provider of the same wire with every field, and the answer comes back byte for byte.",
         "tests/providers/test_relay.py::test_the_vendor_gets_every_field_with_its_own_name_for_the_model",
         "tests/providers/test_relay.py::test_a_stream_is_the_vendors_bytes_from_its_first_data_on",
+        RELAYED + "test_the_vendor_gets_every_field_with_its_own_name_for_the_model",
+        RELAYED + "test_a_stream_is_the_vendors_bytes_from_its_first_data_to_its_last",
         "tests/apis/test_raw_models.py::test_a_wildcard_lets_nobody_read_files_of_the_host",
+    ),
+    Requirement(
+        id="raw-models-responses",
+        area="Responses",
+        source=REFERENCE + "Responses; other vendors' extensions of them",
+        behaviour="A raw model at a provider of Responses gets every field. What its answer says may come back in any "
+        "later request, and an answer that breaks off never looks whole.",
+        tests=(
+            RELAYED + "test_the_vendor_gets_every_field_with_its_own_name_for_the_model",
+            RELAYED + "test_the_official_client_reads_a_relayed_answer",
+            RELAYED + "test_what_needs_the_gateway_is_not_handed_on",
+            RELAYED + "test_what_a_relayed_answer_said_may_come_back_to_the_engine",
+            "tests/providers/test_relay_responses_checks.py::test_a_wrong_value_of_a_known_field_does_not_reach_openai",
+            BROKEN + "test_a_stream_that_is_cut_ends_with_the_response_as_failed",
+            BROKEN + "test_what_the_vendor_says_of_a_failure_is_handed_on",
+        ),
+        divergence="Without `store: false`, and with what Homeport keeps, does or answers itself, the provider gets "
+        "only the fields that Homeport knows; such a request does not bring a thought back that a relayed answer had.",
+        short="a raw model's provider gets known fields only, unless `store` is false and Homeport has no part in it",
     ),
     elsewhere(
         "models",

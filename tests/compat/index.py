@@ -42,7 +42,7 @@ OPERATIONS = {
     "DELETE /v1/chat/completions/{id}": "stored-completions",
     "GET /v1/chat/completions/{id}/messages": "stored-completions lists",
     "GET /v1/chat/completions/{id}/prompt": "prompt",
-    "POST /v1/responses": "one-identity response-keys stream-order continue-any websocket",
+    "POST /v1/responses": "one-identity response-keys stream-order continue-any websocket raw-models-responses",
     "POST /v1/responses/input_tokens": "input-tokens route-order",
     "POST /v1/responses/compact": "compact route-order",
     "GET /v1/responses/{id}": "stored-before-told background include",

@@ -6,6 +6,10 @@ from tests.providers.replay import Answer
 
 ASK = {"model": "x/m", "input": "Hi.", "store": False}
 STREAM = {**ASK, "stream": True}
+LANE = {"lane": "responses"}
+USER = {"role": "user", "content": "Hi."}
+CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "clock", "arguments": "{}"}
+RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "noon"}
 DONE = b"data: [DONE]\n\n"
 
 RESPONSE = {

@@ -17,6 +17,7 @@ from tests.providers.relayed import (
     ENDED,
     ENDS,
     EVENTS,
+    LANE,
     RESPONSE,
     SPOKEN,
     SSE,
@@ -33,7 +34,6 @@ from tests.providers.replay import Answer
 
 pytestmark = pytest.mark.anyio
 
-LANE = {"lane": "responses"}
 RELAYED = SSE.removeprefix(COMMENT) + DONE
 
 

@@ -125,12 +125,11 @@ class RelayedResponse(RelayAnswer):
 
     def _without_secrets(self, event: bytes, kind: str, read: Json) -> bytes:
         """An event that tells a failure, without secrets of the gateway's in what it tells."""
-        response: Any = read.get("response")
-        if isinstance(response, dict):
-            error = cast(Json, response).get("error")
-            clean: Json = {**read, "response": {**response, "error": scrubbed(error, self._target.secrets)}}
-        else:
-            clean = scrubbed(read, self._target.secrets)
+        secrets, response = self._target.secrets, read.get("response")
+        # Of the response itself only the error is the vendor's to say; the rest is the client's own.
+        clean = {name: one if name == "response" else scrubbed(one, secrets) for name, one in read.items()}
+        if isinstance(response, dict) and (error := cast(Json, response).get("error")):
+            clean["response"] = {**response, "error": scrubbed(error, secrets)}
         if clean == read:
             return event
         try:

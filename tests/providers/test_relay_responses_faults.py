@@ -181,6 +181,7 @@ async def test_a_stream_that_does_not_say_what_it_is_of_ends_with_an_error_alone
 CLEAN = [
     event("response.failed", {"response": {**RESPONSE, "status": "failed", "error": {"code": "c", "message": "m"}}}, 9),
     event("error", {"code": None, "message": "m", "param": None}, 9),
+    event("error", {"code": None, "message": "m", "param": None, "response": {"id": "resp_v"}}, 9),
     event("error", {"error": {"code": None, "message": "m", "inner": [{"why": "m"}]}}, 9),
 ]
 
@@ -214,7 +215,7 @@ async def test_secrets_are_taken_out_of_what_the_vendor_says(relaying, told):
 
 
 async def test_the_official_client_learns_of_a_failure_in_the_middle(answering):
-    async with answering(Answer(SSE, cut=ENDS), Answer(SSE[:ENDS] + CLEAN[2])) as (gateway, _):
+    async with answering(Answer(SSE, cut=ENDS), Answer(SSE[:ENDS] + CLEAN[3])) as (gateway, _):
         *_, last = [one async for one in await gateway.openai.responses.create(**STREAM)]
         assert (last.type, last.response.status, last.response.error.code) == (
             "response.failed",

@@ -63,7 +63,8 @@ class Settings(BaseModel):
     )
     models: tuple[str, ...] = Field(
         default=(),
-        description="Raw models that clients may use without an agent; `*` is a wildcard.",
+        description="Raw models that clients may use without an agent; `*` is a wildcard. Fields of a request that "
+        "only the vendor knows reach it, also such as name other models of its own.",
         examples=[["openai/*", "mine/qwen3"]],
     )
     servers: Mapping[ServerName, ServerSettings] = Field(

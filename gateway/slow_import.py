@@ -10,14 +10,17 @@ import threading
 from types import ModuleType
 
 _one_at_a_time = threading.Lock()
+_whole: dict[str, ModuleType] = {}
+"""What was imported to its end: a module that is still being imported is in `sys.modules`, too."""
 
 
 def import_now(name: str) -> ModuleType:
     """The module, on this thread, after whoever is importing."""
     with _one_at_a_time:
-        return importlib.import_module(name)
+        module = _whole[name] = importlib.import_module(name)
+        return module
 
 
 async def import_slowly(name: str) -> ModuleType:
     """The module, imported on a thread while the event loop runs on."""
-    return await asyncio.to_thread(import_now, name)
+    return _whole.get(name) or await asyncio.to_thread(import_now, name)

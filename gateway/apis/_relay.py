@@ -7,7 +7,7 @@ for the provider (`ports.Relay`).
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -37,9 +37,11 @@ class RawModels(ABC):
 
     wire: RelayedWire
 
-    def __init__(self, relay: Relay, catalog: Catalog) -> None:
+    def __init__(self, relay: Relay, catalog: Catalog, most: int) -> None:
+        """`most` is `max_history`, in characters. What may be longer is left to the engine, which counts them."""
         self._relay = relay
         self._catalog = catalog
+        self._most = most
 
     @abstractmethod
     def read_request(self, body: bytes | bytearray) -> Json | None:
@@ -56,6 +58,8 @@ class RawModels(ABC):
 
     async def answer(self, request: Request, body: bytes | bytearray) -> Response | None:
         """None for a request that the engine has to answer, or to refuse. Raises InvalidRequest and ProviderError."""
+        if len(body) > self._most:
+            return None
         large = len(body) > LARGE_BODY
         asked = await asyncio.to_thread(self.read_request, body) if large else self.read_request(body)
         if asked is None or not self._is_raw(asked["model"]):
@@ -105,8 +109,14 @@ def read_object(body: bytes | bytearray) -> Json | None:
     return asked if isinstance(asked.get("model"), str) else None
 
 
+def is_disguised(asked: Json, known: Collection[str]) -> bool:
+    """Whether it has one of these names in other letters, which some servers take for the name itself."""
+    return any(name not in known and name.casefold() in known for name in asked)
+
+
 class RelayedStream(Response, ABC):
-    """Server-sent events as they come. `first` and `last` are what was sent first and last: some whole events each."""
+    """Server-sent events as they come. `first` and `last` are what was sent first and last of them: some whole events
+    each, with comments among them."""
 
     def __init__(self, relayed: Relayed) -> None:  # pyright: ignore[reportMissingSuperCall]
         self._relayed = relayed
@@ -136,8 +146,10 @@ class RelayedStream(Response, ABC):
             while (said := await self._relayed.next()) is not None:
                 if said:
                     self._wrote = loop.time()
-                    self.last = body = b"".join(said)
-                    self.first = self.first or body
+                    body = b"".join(said)
+                    if b"data:" in body:
+                        self.last = body
+                        self.first = self.first or body
                     await send({"type": "http.response.body", "body": body, "more_body": True})
         except GatewayError as error:
             await send({"type": "http.response.body", "body": self.failure(error), "more_body": True})

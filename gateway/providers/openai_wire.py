@@ -66,6 +66,10 @@ class OpenAIWire:
         """See `relay.RelayLane`."""
         return RelayedCompletion(self._endpoints.of(target), relayed_body(given, target), given, target)
 
+    def is_private(self, target: Target) -> bool:
+        """See `relay.RelayLane`. A chat completion repeats nothing."""
+        return False
+
     def needs_openai(self, given: Mapping[str, Any]) -> bool:
         """See `relay.RelayLane`."""
         return needs_openai(given)

@@ -1,9 +1,10 @@
 """The relay: a request handed on between client and vendor, who speak the same wire.
 
-On the way there only what must have another name gets it. On the way back nothing is changed and no token is read. The
-first event has to be JSON, because it decides the status; each later one has to look like it, which is all that costs
-no more than a pass-through. What is looked for is how the answer ends, because a broken one must not look whole:
-errors and endings are found as bytes, which cannot stand inside a JSON string (their quotes would be escaped there).
+On the way there only what must have another name gets it. On the way back no token is read, and nothing is changed but
+what is said of a failure and, of a response, how its stream begins and ends. The first event has to be JSON, because it
+decides the status; each later one has to look like it, which is all that costs no more than a pass-through. What is
+looked for is how the answer ends, because a broken one must not look whole: errors and endings are found as bytes, and
+these cannot stand inside a JSON string (their quotes would be escaped there).
 
 Here is what every wire has in common; `relayed_chat` and `relayed_response` know what an answer of theirs looks like.
 """
@@ -36,6 +37,10 @@ class RelayLane(Protocol):
         """Hand the client's own request on. Raises ProviderRefused."""
         ...
 
+    def is_private(self, target: Target) -> bool:
+        """Whether the answers of this target tell what the host adds to its requests."""
+        ...
+
     def needs_openai(self, given: Mapping[str, Any]) -> bool:
         """Whether the request asks for what many servers of this wire do not do, and some of them do not say so."""
         ...
@@ -43,8 +48,11 @@ class RelayLane(Protocol):
 
 def written(body: Json, target: Target) -> bytes:
     """The body with what the host adds to every one. Raises ProviderRefused."""
+    extra = target.provider.extra
+    # Some servers know a name in other letters, too, and take what comes last.
+    said = {name: value for name, value in body.items() if name.casefold() not in extra}
     try:
-        return orjson.dumps(body | dict(target.provider.extra))
+        return orjson.dumps(said | dict(extra))
     except TypeError as error:
         # What was read can be written, unless it is nested deeper than the writer goes.
         raise ProviderRefused(f"The request cannot be passed on: {error}.", code="invalid_value") from error

@@ -17,12 +17,15 @@ from gateway.providers.unstreamed import as_events, event_frame
 from gateway.providers.vendor_errors import from_body, parsed, without_secrets
 
 BEGINNINGS = frozenset({"response.created", "response.queued", "response.in_progress"})
-ENDINGS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+ENDINGS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 MOST_BEGINNINGS = 16
 """Events that are held until something is said. A response has three at most."""
+FAILURES = frozenset({"error", "response.failed"})
 WHOLE = frozenset({"completed", "incomplete"})
 UNDER_WAY = frozenset({"None", "queued", "in_progress"})
 ERROR = re.compile(rb'"error"(?!\s*:\s*null)')
+ECHOED = frozenset({"instructions", "metadata", "prompt", "prompt_cache_key", "safety_identifier", "tools", "user"})
+"""Fields of a request that a response repeats, and that may be meant for the vendor alone."""
 OPENAIS = frozenset({"custom", "custom_tool_call", "custom_tool_call_output"})
 """Kinds of tools and items that servers of this wire seldom know."""
 DEEPEST = 8
@@ -32,6 +35,11 @@ DEEPEST = 8
 def relayed_body(given: Mapping[str, Any], target: Target) -> bytes:
     """The client's body with the vendor's name for the model, and with what the host adds. Raises ProviderRefused."""
     return written({**given, "model": target.model}, target)
+
+
+def is_private(target: Target) -> bool:
+    """See `relay.RelayLane`."""
+    return not ECHOED.isdisjoint(target.provider.extra)
 
 
 def needs_openai(given: Mapping[str, Any]) -> bool:
@@ -93,17 +101,22 @@ class RelayedResponse(RelayAnswer):
             if self._begun and event:
                 self._held.append(event)
             return False
-        if found[0] == b"[DONE]":
+        # More than one, where lines end with carriage returns alone.
+        return any(self._data(data, event if len(found) == 1 else b"data: %b\n\n" % data) for data in found)
+
+    def _data(self, data: bytes, event: bytes) -> bool:
+        """As `_event`, of an event with these data."""
+        if data == b"[DONE]":
             self._end()
             return True
-        read = parsed(found[0])
+        read = parsed(data)
         kind = self._kind(read)
-        if kind in ("error", "response.failed"):
+        if kind in FAILURES or is_error(read) or has_failed(read):
             if not self._begun:
                 raise self._failure(read)
             self._failed = True
             event = self._without_secrets(event, kind, read)
-        elif kind not in BEGINNINGS or len(self._held) >= MOST_BEGINNINGS:
+        elif (kind.startswith("response.") and kind not in BEGINNINGS) or len(self._held) >= MOST_BEGINNINGS:
             self._begun = True
         self._held.append(event)
         return kind in ENDINGS
@@ -130,6 +143,9 @@ class RelayedResponse(RelayAnswer):
         clean = {name: one if name == "response" else scrubbed(one, secrets) for name, one in read.items()}
         if isinstance(response, dict) and (error := cast(Json, response).get("error")):
             clean["response"] = {**response, "error": scrubbed(error, secrets)}
+        if kind in ENDINGS and kind not in FAILURES and has_failed(read):
+            # The event says that all is well, and the response in it that it is not.
+            kind = clean["type"] = "response.failed"
         if clean == read:
             return event
         try:
@@ -156,6 +172,17 @@ class RelayedResponse(RelayAnswer):
         return as_events(answer) + DONE
 
 
+def has_failed(event: Json) -> bool:
+    """Whether the response in an event is one that failed, whatever the event is called."""
+    match event:
+        case {"response": {"status": "failed"}}:
+            return True
+        case {"response": {"error": told}}:
+            return bool(cast(object, told))
+        case _:
+            return False
+
+
 def look_like_events(events: bytes) -> bool:
     """Whether each of some whole events has one line of data in braces. Anything else may be an event too."""
     number = events.count(b"\n\n")
@@ -169,6 +196,9 @@ def may_end(events: bytes) -> bool:
         b'"response.completed"' in events
         or b'"response.incomplete"' in events
         or b'"response.failed"' in events
+        or b'"response.cancelled"' in events
+        or b"event: error" in events
+        or b"event:error" in events
         or (b'"error"' in events and ERROR.search(events) is not None)
     )
 

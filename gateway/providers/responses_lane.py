@@ -12,7 +12,7 @@ from gateway.events import ModelEvent
 from gateway.ports import ModelCall
 from gateway.providers.chat_body import ToolEncoder
 from gateway.providers.openai_wire import Endpoints, PostedAnswer
-from gateway.providers.relayed_response import RelayedResponse, needs_openai, relayed_body
+from gateway.providers.relayed_response import RelayedResponse, is_private, needs_openai, relayed_body
 from gateway.providers.responses_body import function_tool, responses_body
 from gateway.providers.responses_events import ResponsesDecoder
 from gateway.providers.targets import Answer, Target
@@ -36,6 +36,10 @@ class ResponsesLane:
     def relay(self, given: Mapping[str, Any], target: Target) -> Answer[bytes]:
         """See `relay.RelayLane`."""
         return RelayedResponse(self._endpoints.of(target), relayed_body(given, target), given, target)
+
+    def is_private(self, target: Target) -> bool:
+        """See `relay.RelayLane`."""
+        return is_private(target)
 
     def needs_openai(self, given: Mapping[str, Any]) -> bool:
         """See `relay.RelayLane`."""

@@ -122,9 +122,9 @@ class ProviderRouter:
         if model.partition("/")[0] in self._started:
             # Its start may take long, which `stream` leaves to whoever watches the run.
             return None
-        target = await self._target(model)
-        speaks = target.lane == wire and target.provider.native_tools
-        return OnWire(self, target, self._relays[wire]) if speaks else None
+        target, lane = await self._target(model), self._relays[wire]
+        speaks = target.lane == wire and target.provider.native_tools and not lane.is_private(target)
+        return OnWire(self, target, lane) if speaks else None
 
     async def relay(self, body: dict[str, Any], target: Target, lane: RelayLane) -> Begun[bytes]:
         """Ask a model of this lane with the client's own body."""

@@ -254,6 +254,21 @@ async def test_the_official_client_reads_a_relayed_stream(start_gateway):
 # What is not relayed
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"Model": "dear"},
+        {"STORE": True},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
+    ],
+)
+async def test_what_names_another_model_or_a_file_of_the_vendors_account_is_not_handed_on(relaying, asked):
+    async with relaying(whole()) as (http, upstream):
+        answer = await ask(http, {**ASK, **asked, "of_tomorrow": 1})
+    assert all("of_tomorrow" not in request.body for request in upstream.requests)
+    assert upstream.requests or answer.json()["error"]["param"] == "messages[0].content[0].file.file_id"
+
+
 async def test_a_body_without_what_every_request_has_is_refused_as_ever(relaying):
     async with relaying(whole()) as (http, upstream):
         for body in (b"{", b"[]", b'{"model": "x/m"}', b'{"model": 5}', b'{"model": "x/m", "messages": []}'):

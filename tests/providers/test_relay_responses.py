@@ -10,6 +10,7 @@ import re
 import pytest
 
 from gateway.ports import Rule, Verdict
+from gateway.providers.settings import ProviderSettings
 from gateway.rules import RULES
 from tests.providers.relayed import (
     ASK,
@@ -34,7 +35,7 @@ from tests.providers.relayed import (
     events,
     whole,
 )
-from tests.providers.replay import Answer
+from tests.providers.replay import Answer, Upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -231,6 +232,17 @@ ENGINES = [
     {"tools": [CLOCK], "tool_choice": {"type": "mcp", "server_label": "s"}},
     {"tools": [CLOCK], "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "file_search"}]}},
     {"tools": [CLOCK], "tool_choice": "odd"},
+    # Some servers do not tell capitals from small letters, and take what comes last.
+    {"Model": "dear"},
+    {"STORE": True},
+    {"Previous_Response_Id": "resp_x"},
+    {"\u017ftore": True},
+    {"tools": [{**CLOCK, "Type": "mcp", "server_url": "http://h.example"}]},
+    {"tools": [CLOCK], "tool_choice": {"type": "function", "name": "clock", "Type": "mcp"}},
+    {"input": [{**USER, "TYPE": "item_reference"}]},
+    {"input": [{"id": "msg_1", "type": None, "role": "user"}]},
+    {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]},
+    {"input": [CALL, {**RESULT, "output": [{"type": "input_image", "file_id": "file-1"}]}]},
     {"text": {"format": {"type": "json_schema", "name": "a", "strict": True, "schema": {"type": "object"}}}},
     {"truncation": "auto"},
     {"tools": [SQL]},
@@ -246,6 +258,30 @@ async def test_what_needs_the_gateway_is_not_handed_on(relaying, asked):
     assert all("of_tomorrow" not in request.body for request in upstream.requests)
     assert answer.content != WHOLE
     assert upstream.requests or 400 <= answer.status_code < 500
+
+
+@pytest.mark.parametrize("extra", [{"instructions": "secret"}, {"metadata": {"bill": "secret"}}])
+async def test_what_the_host_adds_is_not_told_by_the_vendor(relaying, extra):
+    told = json.loads(WHOLE) | extra
+    async with relaying(whole(json.dumps(told).encode()), extra=extra, **LANE) as (http, upstream):
+        answer = await ask(http)
+    assert upstream.requests[0].body.items() >= extra.items()
+    assert answer.status_code == 200 and "secret" not in answer.text
+
+
+async def test_what_the_host_adds_is_not_written_over_in_other_letters(relaying):
+    async with relaying(whole(), extra={"routing": "cheap"}, **LANE) as (http, upstream):
+        await ask(http, {**ASK, "Routing": "dear", "Of_Tomorrow": 1})
+    assert upstream.requests[0].body == {**ASK, "model": "m", "Of_Tomorrow": 1, "routing": "cheap"}
+
+
+async def test_a_conversation_that_may_be_too_long_is_measured(start_gateway):
+    async with Upstream(whole()) as upstream:
+        provider = ProviderSettings(name="x", base_url=upstream.url, **LANE)
+        async with start_gateway(providers={"x": provider}, models=("x/*",), max_history=200) as gateway:
+            short, long = await ask(gateway.http), await ask(gateway.http, {**ASK, "input": "x" * 201})
+    assert (short.content, long.status_code, len(upstream.requests)) == (WHOLE, 400, 1)
+    assert long.json()["error"]["code"] == "context_length_exceeded"
 
 
 @pytest.mark.parametrize("asked", [*ENGINES[-4:], {"input": [USER], "tools": [CLOCK, SQL]}])

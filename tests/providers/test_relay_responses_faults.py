@@ -86,7 +86,11 @@ FLAT = {"code": "rate_limit_exceeded", "message": "no sk-secret-1", "param": Non
         event("error", FLAT, 2),
         event("error", {"error": FLAT}, 2),
         event("response.failed", FAILED, 2),
+        event("response.completed", FAILED, 2),
         b"data: " + json.dumps({"error": FLAT}).encode() + b"\n\n",
+        event("BadRequest", {**FLAT, "object": "error"}, 2),
+        event("server_error", {"error": FLAT}, 2),
+        event("keepalive", {}, 2) + event("error", FLAT, 3),
     ],
 )
 @pytest.mark.parametrize("begun", [0, 1, 2])
@@ -160,6 +164,7 @@ async def test_a_stream_that_is_cut_ends_with_the_response_as_failed(relaying, h
         b"data: \n\n",
         b'data: {"type": 5}\n\n',
         b'data: {"error": {"message": "no sk-secret-1"}}\n\n',
+        b'event: error\ndata: {"message": "no sk-secret-1"}\n\n',
     ],
 )
 async def test_a_stream_that_does_not_finish_never_looks_whole(relaying, end, together):
@@ -169,6 +174,39 @@ async def test_a_stream_that_does_not_finish_never_looks_whole(relaying, end, to
     assert answer.content.startswith(SSE[len(COMMENT) : ENDS])
     failure(answer)
     assert "sk-secret-1" not in answer.text
+
+
+@pytest.mark.parametrize("piece", [ENDS, 65536])
+async def test_a_comment_before_the_failure_does_not_hide_where_it_stands(relaying, piece):
+    async with relaying(Answer(SSE[:ENDS] + COMMENT + b"data: [DONE]\n\n", piece=piece), **LANE) as (http, _):
+        assert failure(await ask(http, STREAM))["code"] == "server_error"
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", event("keepalive", {"odd": [1]}, 0).replace(b"0", b"-1", 1)])
+async def test_the_response_is_known_whatever_comes_before_it(relaying, before):
+    async with relaying(Answer(before + b"".join(EVENTS[:-1])), **LANE) as (http, _):
+        last = events(await ask(http, STREAM))[-1]
+    assert (last["type"], last["response"]["id"]) == ("response.failed", "resp_v")
+
+
+async def test_a_response_too_deep_to_be_told_again_ends_with_an_error_alone(relaying):
+    deep = b'"odd":' + b"[" * 300 + b"]" * 300
+    begun = b"".join(EVENTS[:-1]).replace(b'"odd": 1.0', deep).replace(b'"odd":1.0', deep)
+    async with relaying(Answer(begun), **LANE) as (http, _):
+        answer = await ask(http, STREAM)
+    last = json.loads(answer.content.removesuffix(DONE).rsplit(b"data: ", 1)[1])
+    assert (last["type"], last["code"]) == ("error", "stream_truncated")
+
+
+@pytest.mark.parametrize(
+    "named", [{"status": "failed"}, {"status": "completed", "error": {"code": "c", "message": "m"}}]
+)
+async def test_a_response_that_failed_is_not_called_completed(relaying, named):
+    told = event("response.completed", {"response": {**RESPONSE, **named}}, len(EVENTS) - 1)
+    async with relaying(Answer(SSE[:ENDS] + told), **LANE) as (http, _):
+        last = events(await ask(http, STREAM))[-1]
+    assert last["type"] == "response.failed"
+    assert last["response"]["id"] == "resp_v"
 
 
 async def test_a_stream_that_does_not_say_what_it_is_of_ends_with_an_error_alone(relaying):

@@ -104,6 +104,6 @@ async def side_by_side(started: Sequence[Run], request: Request, *, stream: bool
 
 
 def routes(runs: Runs, catalog: Catalog, store: Store, relay: Relay | None = None) -> list[BaseRoute]:
-    raw_models = RelayedCompletions(relay, catalog) if relay is not None else None
+    raw_models = RelayedCompletions(relay, catalog, runs.max_history) if relay is not None else None
     create = Completions(runs, catalog, store, raw_models).create
     return [Route("/v1/chat/completions", create, methods=["POST"]), *stored.routes(runs, store)]

@@ -13,10 +13,9 @@ import orjson
 from pydantic import ValidationError
 
 from gateway.apis._items import metadata_of
-from gateway.apis._relay import RawModels, RelayedStream, read_object
-from gateway.apis._requests import writable
+from gateway.apis._relay import RawModels, RelayedStream, is_disguised, read_object
 from gateway.apis._wire import DONE, error_body, explain, frame
-from gateway.apis.responses.schema import RelayedRequest, RequestToOpenAI
+from gateway.apis.responses.schema import RelayedRequest, RequestToOpenAI, ResponsesRequest
 from gateway.apis.responses.to_wire import to_error
 from gateway.errors import GatewayError
 from gateway.ports import Relayed
@@ -31,7 +30,7 @@ TOOLS = frozenset({"function", "custom"})
 ITEMS = frozenset(
     {"message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
 )
-FIRST_DATA = re.compile(rb"^data: ?(\{.*)$", re.MULTILINE)
+DATA = re.compile(rb"^(?:\xef\xbb\xbf)?data: ?(\{.*)$", re.MULTILINE)
 NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
 
 
@@ -60,7 +59,7 @@ class RelayedResponses(RawModels):
 
 def is_the_vendors(asked: Json) -> bool:
     """Whether the request needs nothing of this gateway's, and says everything as the vendor understands it."""
-    if asked.get("store") is not False or asked.get("background"):
+    if asked.get("store") is not False or asked.get("background") or is_disguised(asked, ResponsesRequest.model_fields):
         return False
     if any(asked.get(name) is not None for name in KEPT_HERE):
         return False
@@ -81,10 +80,12 @@ def all_of(listed: object, good: Callable[[Json], bool]) -> bool:
 
 
 def is_the_vendors_item(item: Json) -> bool:
+    if not is_plain(item) or not all(map(is_the_vendors_part, parts_of(item))):
+        return False
     kind = item.get("type")
     if kind is None:
-        # Without a role it is a reference to an item that is kept here.
-        return "role" in item
+        # What is no message may be a reference to an item that is kept here.
+        return "role" in item and item.get("content") is not None
     if kind != "reasoning":
         return isinstance(kind, str) and kind in ITEMS
     # What was sealed here says nothing to the vendor. A thought without its state is known to nobody there: it is
@@ -93,9 +94,29 @@ def is_the_vendors_item(item: Json) -> bool:
     return isinstance(sealed, str) and sealed != "" and not sealed.startswith(BEGINNING)
 
 
+def is_plain(named: Json) -> bool:
+    """Whether no name in it has capitals. None of OpenAI's has, and some servers take `Type` for `type`."""
+    return all(name == name.casefold() for name in named)
+
+
+def parts_of(item: Json) -> list[object]:
+    """What a message, or an output, consists of where it is no text."""
+    parts: list[object] = []
+    for name in ("content", "output"):
+        if isinstance(given := item.get(name), list):
+            parts += cast(list[object], given)
+    return parts
+
+
+def is_the_vendors_part(part: object) -> bool:
+    """A file by its id is one of the vendor's account, which everybody here shares. Files of the gateway's own there
+    are none."""
+    return not isinstance(part, dict) or (is_plain(cast(Json, part)) and cast(Json, part).get("file_id") is None)
+
+
 def is_the_vendors_tool(tool: Json) -> bool:
     kind = tool.get("type")
-    return isinstance(kind, str) and kind in TOOLS
+    return isinstance(kind, str) and kind in TOOLS and is_plain(tool)
 
 
 def is_the_vendors_choice(choice: object) -> bool:
@@ -103,9 +124,9 @@ def is_the_vendors_choice(choice: object) -> bool:
         case None | "none" | "auto" | "required":
             return True
         case {"type": "function" | "custom"}:
-            return True
+            return is_plain(cast(Json, choice))
         case {"type": "allowed_tools"}:
-            return all_of(cast(Json, choice).get("tools"), is_the_vendors_tool)
+            return is_plain(cast(Json, choice)) and all_of(cast(Json, choice).get("tools"), is_the_vendors_tool)
         case _:
             return False
 
@@ -119,18 +140,23 @@ class RelayedEvents(RelayedStream):
         if response := response_in(self.first):
             failed = {**response, "status": "failed", "error": to_error(error)}
             event: Json = {"type": "response.failed", "response": failed, **number}
-        else:
-            told = error_body(error)
-            event = {"type": "error", **{name: told[name] for name in ("code", "message", "param")}, **number}
+            try:
+                return frame(event, event["type"]) + DONE
+            except TypeError:
+                # It is nested as deep as can be read, and the event is one deeper. The error alone, then.
+                pass
+        told = error_body(error)
+        event = {"type": "error", **{name: told[name] for name in ("code", "message", "param")}, **number}
         return frame(event, event["type"]) + DONE
 
 
 def response_in(events: bytes) -> Mapping[str, Any]:
-    """The response as the first of these events has it; empty if it has none that can be written again."""
-    found = FIRST_DATA.search(events)
-    try:
-        event: Any = orjson.loads(found[1]) if found else {}
-        response: Any = event.get("response")
-        return writable(cast(Json, response)) if isinstance(response, dict) else {}
-    except ValueError:
-        return {}
+    """The response as the first of these events that tells it has it; empty if none does."""
+    for found in DATA.finditer(events):
+        try:
+            event: Any = orjson.loads(found[1])
+        except ValueError:
+            continue
+        if isinstance(event, dict) and isinstance(response := cast(Json, event).get("response"), dict):
+            return cast(Json, response)
+    return {}

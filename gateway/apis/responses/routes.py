@@ -241,7 +241,8 @@ def is_set(query: Mapping[str, str], name: str) -> bool:
 
 
 def routes(runs: Runs, catalog: Catalog, store: Store, relay: Relay | None = None) -> list[BaseRoute]:
-    api = Responses(runs, catalog, store, RelayedResponses(relay, catalog) if relay is not None else None)
+    raw_models = RelayedResponses(relay, catalog, runs.max_history) if relay is not None else None
+    api = Responses(runs, catalog, store, raw_models)
     return [
         Route("/v1/responses", api.create, methods=["POST"]),
         WebSocketRoute("/v1/responses", api.connect),

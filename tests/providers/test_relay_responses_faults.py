@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from gateway.apis import _relay
-from gateway.providers.settings import Limits
+from gateway.providers.settings import Limits, ProviderSettings
 from tests.providers.relayed import (
     ASK,
     COMMENT,
@@ -176,10 +176,41 @@ async def test_a_stream_that_does_not_finish_never_looks_whole(relaying, end, to
     assert "sk-secret-1" not in answer.text
 
 
-@pytest.mark.parametrize("piece", [ENDS, 65536])
-async def test_a_comment_before_the_failure_does_not_hide_where_it_stands(relaying, piece):
-    async with relaying(Answer(SSE[:ENDS] + COMMENT + b"data: [DONE]\n\n", piece=piece), **LANE) as (http, _):
-        assert failure(await ask(http, STREAM))["code"] == "server_error"
+async def test_a_comment_does_not_hide_where_a_broken_stream_stood(start_gateway):
+    heard = asyncio.Event()
+
+    async def vendor(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+        for said in (head + SSE[:ENDS], COMMENT):
+            writer.write(said)
+            await heard.wait()
+            heard.clear()
+        writer.close()
+
+    async with await asyncio.start_server(vendor, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        provider = ProviderSettings(name="x", base_url=f"http://127.0.0.1:{port}", **LANE)
+        async with (
+            start_gateway(providers={"x": provider}, models=("x/*",), limits=Limits(retries=0)) as gateway,
+            gateway.http.stream("POST", "/v1/responses", json=STREAM) as answer,
+        ):
+            told = b""
+            async for piece in answer.aiter_raw():
+                told += piece
+                if told.endswith((EVENTS[-2], COMMENT)):
+                    heard.set()
+    last = json.loads(told.removesuffix(DONE).rsplit(b"data: ", 1)[1])
+    assert (last["type"], last["sequence_number"]) == ("response.failed", len(EVENTS) - 1)
+
+
+async def test_an_error_that_only_its_event_is_called_is_found_in_a_long_stream(relaying):
+    long = b"".join(event("response.output_text.delta", {"delta": "x" * 99}, n) for n in range(4_000))
+    end = b'event: error\ndata: {"message": "no sk-secret-1"}\n\n'
+    async with relaying(Answer(SSE[:SPOKEN] + long + end), **LANE) as (http, _):
+        answer = await ask(http, STREAM)
+    assert (answer.text.count("response.output_text.delta"), "sk-secret-1" in answer.text) == (8_000, False)
+    assert events(answer)[-1]["type"] == "response.failed"
 
 
 @pytest.mark.parametrize("before", [b"\xef\xbb\xbf", event("keepalive", {"odd": [1]}, 0).replace(b"0", b"-1", 1)])

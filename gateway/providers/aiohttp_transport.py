@@ -49,10 +49,9 @@ class AiohttpEndpoint:
 
 
 class AiohttpTransport:
-    """`proxies` makes it honour HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the process."""
+    """It honours HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the process."""
 
-    def __init__(self, *, proxies: bool = False) -> None:
-        self._proxies = proxies
+    def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -70,7 +69,7 @@ class AiohttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            trust_env=self._proxies,
+            trust_env=True,
         )
         return self
 

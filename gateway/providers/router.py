@@ -268,7 +268,7 @@ MOST_TARGETS = 1024
 
 def proxied() -> Transport:
     """aiohttp's client knows proxies. Its import is a tenth of a start, and few gateways are behind one."""
-    return import_now("gateway.providers.aiohttp_transport").AiohttpTransport(proxies=True)
+    return import_now("gateway.providers.aiohttp_transport").AiohttpTransport()
 
 
 def with_defaults(call: ModelCall, target: Target) -> ModelCall:

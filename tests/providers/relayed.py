@@ -2,7 +2,7 @@
 
 import json
 
-from tests.providers.replay import Answer
+from tests.providers import relays
 
 ASK = {"model": "x/m", "input": "Hi.", "store": False}
 STREAM = {**ASK, "stream": True}
@@ -73,11 +73,7 @@ WHOLE = json.dumps(ENDED, indent=1).encode()
 
 
 def whole(body=WHOLE, status=200, **headers):
-    return Answer(body, status, "application/json", {name.replace("_", "-"): value for name, value in headers.items()})
-
-
-def refusal(status, code="", **headers):
-    return whole(json.dumps({"error": {"message": "no sk-secret-1", "code": code}}).encode(), status, **headers)
+    return relays.whole(body, status, **headers)
 
 
 async def ask(http, body=ASK, **more):

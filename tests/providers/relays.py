@@ -54,3 +54,11 @@ def error_of(answer):
     error = chunks(answer)[-1]["error"]
     assert sorted(error) == ["code", "message", "param", "type"]
     return error
+
+
+def refused(answer):
+    """The field that a request was refused for."""
+    error = answer.json()["error"]
+    assert (answer.status_code, error.keys()) == (400, {"message", "type", "param", "code"})
+    assert error["type"] == "invalid_request_error"
+    return error["param"]

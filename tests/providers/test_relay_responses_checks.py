@@ -4,6 +4,7 @@ import pytest
 
 from gateway.providers.settings import Limits
 from tests.providers.relayed import ASK, CALL, LANE, RESULT, USER, ask, whole
+from tests.providers.relays import refused
 
 pytestmark = pytest.mark.anyio
 
@@ -43,13 +44,6 @@ async def test_a_wrong_value_of_a_known_field_does_not_reach_openai(relaying_ope
         answer = await ask(http, {**ASK, "model": "openai/m", **wrong})
     assert refused(answer) == param
     assert upstream.requests == []
-
-
-def refused(answer):
-    error = answer.json()["error"]
-    assert (answer.status_code, error.keys()) == (400, {"message", "type", "param", "code"})
-    assert error["type"] == "invalid_request_error"
-    return error["param"]
 
 
 @pytest.mark.parametrize(
